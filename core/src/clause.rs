@@ -1,0 +1,1 @@
+//! SQL filters as a tree of our own: read, checked, printed; never handled as text.

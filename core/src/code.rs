@@ -1,0 +1,1 @@
+//! The stable public error codes and what a refused request is told.

@@ -1,0 +1,1 @@
+//! The canonical shape definition: one type for rules, tokens, keys and logs.

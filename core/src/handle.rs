@@ -1,0 +1,1 @@
+//! Handles as clients and as the upstream know them.

@@ -1,0 +1,1 @@
+//! Postgres identifiers as Electric reads and writes them.

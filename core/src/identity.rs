@@ -1,0 +1,1 @@
+//! Who asks, prepared once for the rules.

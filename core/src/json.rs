@@ -1,0 +1,1 @@
+//! A strict JSON reader: no duplicate members, bounded depth and size, exact integers.

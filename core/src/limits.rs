@@ -1,0 +1,1 @@
+//! The limits of the core, each named with its unit.

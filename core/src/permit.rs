@@ -1,0 +1,1 @@
+//! The proof that a request was allowed.

@@ -1,0 +1,1 @@
+//! What a client asks: parsed strictly, bounded, classed.

@@ -1,0 +1,1 @@
+//! Moments and deadlines, passed in by whoever has a clock.

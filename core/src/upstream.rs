@@ -1,0 +1,1 @@
+//! The only writer of an upstream path, query or body.

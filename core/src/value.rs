@@ -1,0 +1,1 @@
+//! Claim and fact values, exact.

@@ -1,0 +1,1 @@
+//! A stand-in for Electric over tables in memory.

@@ -1,0 +1,1 @@
+//! Pingora's side: the proxy service, the connection wrapper, answers.

@@ -1,0 +1,1 @@
+//! What waits: fetches over the upstream, ended by answer, client, permission or drain.

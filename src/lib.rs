@@ -1,0 +1,9 @@
+//! shapegate: an authorising gateway for Electric. ARCHITECTURE.md maps the code.
+pub mod admin;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod gateway;
+pub mod hub;
+pub mod identity;
+pub mod tenant;

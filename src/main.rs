@@ -1,0 +1,2 @@
+//! The `shapegate` binary: parses the command line and hands over.
+fn main() {}

@@ -1,0 +1,1 @@
+//! A tenant compiled: routes, rules, keys, upstream.
