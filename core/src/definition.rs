@@ -274,6 +274,3 @@ fn serialize<S: Serializer>(
     out.serialize_field("log", definition.log.as_str())?;
     out.end()
 }
-
-#[cfg(test)]
-mod tests;

@@ -177,6 +177,3 @@ impl HandleBinding {
         Ok(raw)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -15,14 +15,8 @@ pub const QUERY_BYTES_MAX: usize = 32 * 1024;
 pub const QUERY_PARAMETERS_MAX: usize = 256;
 /// Bytes of a parameter's name, decoded.
 pub const PARAMETER_NAME_BYTES_MAX: usize = 128;
-/// Bytes of a client's `table`, decoded: two quoted names of 63 four-byte characters.
-pub const TABLE_TEXT_BYTES_MAX: usize = 520;
-/// Bytes of a client's `columns`, decoded.
-pub const COLUMNS_TEXT_BYTES_MAX: usize = 8 * 1024;
-/// Bytes of a client's `where` or `subset__where`, decoded.
-pub const WHERE_TEXT_BYTES_MAX: usize = 16 * 1024;
-/// The highest `n` of a client's `params[n]`.
-pub const PARAMETER_INDEX_MAX: u16 = 100;
+/// Bytes of a client's `table`, decoded: two quoted names of nothing but doubled quotes.
+pub const TABLE_TEXT_BYTES_MAX: usize = 2 * (2 * IDENTIFIER_BYTES_MAX + 2) + 1;
 /// Bytes of a client's `cache-buster`.
 pub const CACHE_BUSTER_BYTES_MAX: usize = 64;
 /// Bytes of a handle as a client sends it, its tag included.
@@ -46,6 +40,8 @@ pub const DECLARED_TEXT_BYTES_MAX: usize = 256;
 pub const SUBSET_BODY_BYTES_MAX: usize = 256 * 1024;
 /// Nesting of a subset body: the body, `subset`, `params`, and what the ignored `*_expr` hold.
 pub const SUBSET_BODY_DEPTH_MAX: usize = 32;
+/// Values in a subset body at every level together.
+pub const SUBSET_BODY_VALUES_MAX: usize = 4096;
 /// Bytes of a subset's `order_by`.
 pub const ORDER_BY_TEXT_BYTES_MAX: usize = 4 * 1024;
 /// Columns in a subset's `order_by`.
@@ -70,3 +66,38 @@ pub const ERROR_BODY_BYTES_MAX: usize = 4 * 1024;
 pub const ENCODING_PROBE_BYTES: usize = 8;
 /// Seconds of a `retry-after` that are believed, at most.
 pub const RETRY_AFTER_SECONDS_MAX: u64 = 3600;
+
+// Identifiers.
+
+/// The longest identifier, in bytes: Postgres' own `NAMEDATALEN - 1`. Nothing longer can exist.
+pub const IDENTIFIER_BYTES_MAX: usize = 63;
+
+/// The longest text of a column list, in bytes.
+pub const COLUMNS_TEXT_BYTES_MAX: usize = 64 * 1024;
+
+/// The most columns that a column set holds: as many as a Postgres table can have.
+pub const COLUMNS_MAX: usize = 1600;
+
+// Filters.
+
+/// The longest text of a filter, in bytes. Electric itself refuses about four times as much.
+pub const CLAUSE_TEXT_BYTES_MAX: usize = 16 * 1024;
+
+/// The most nodes of a filter, counted over its whole tree.
+pub const CLAUSE_NODES_MAX: usize = 2048;
+
+/// The most nodes of a filter, one inside the other, brackets included.
+pub const CLAUSE_DEPTH_MAX: usize = 48;
+
+/// The most keywords, names and operators in the text of a filter. It bounds how long a chain of operations
+/// can grow, and with that the depth of the tree that the parser builds without recursing.
+pub const CLAUSE_WORDS_MAX: usize = 768;
+
+/// The most items of one list: `IN (…)`, `ARRAY[…]`, arguments of a function.
+pub const CLAUSE_LIST_ITEMS_MAX: usize = 512;
+
+/// The most parameters of a filter, which is also the highest number that one may have.
+pub const PARAMETERS_MAX: u16 = 512;
+
+/// The longest value of one parameter, in bytes.
+pub const PARAMETER_BYTES_MAX: usize = 64 * 1024;

@@ -9,7 +9,7 @@ use crate::code::{Code, Refusal};
 use crate::definition::{Columns, Replica, Rows, ShapeDefinition};
 use crate::identifier::{ColumnSet, TableName};
 use crate::limits::{
-    COLUMNS_TEXT_BYTES_MAX, PARAMETER_INDEX_MAX, TABLE_TEXT_BYTES_MAX, WHERE_TEXT_BYTES_MAX,
+    CLAUSE_TEXT_BYTES_MAX, COLUMNS_TEXT_BYTES_MAX, PARAMETER_BYTES_MAX, PARAMETERS_MAX, TABLE_TEXT_BYTES_MAX,
 };
 use crate::request::parse::{duplicate, is_blank, malformed};
 use crate::request::query::shown;
@@ -147,7 +147,7 @@ impl AskedDefinition {
         if is_blank(value) {
             return Ok(());
         }
-        bounded("where", value, WHERE_TEXT_BYTES_MAX)?;
+        bounded("where", value, CLAUSE_TEXT_BYTES_MAX)?;
         self.where_text = Some(value.to_owned());
         Ok(())
     }
@@ -167,10 +167,10 @@ impl AskedDefinition {
             let text = format!("{} is not a spelling that is taken: only params[n] has brackets.", shown(name));
             return Err(Refusal::new(Code::ParameterMalformed, text));
         };
-        if index > PARAMETER_INDEX_MAX {
-            return Err(malformed("n in params[n]", &format!("at most {PARAMETER_INDEX_MAX}")));
+        if index > PARAMETERS_MAX {
+            return Err(malformed("n in params[n]", &format!("at most {PARAMETERS_MAX}")));
         }
-        bounded(name, &value, crate::limits::PARAMETER_BYTES_MAX)?;
+        bounded(name, &value, PARAMETER_BYTES_MAX)?;
         match self.params.insert(index, value.into_owned()) {
             Some(_) => Err(duplicate(name)),
             None => Ok(()),
