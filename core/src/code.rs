@@ -137,7 +137,12 @@ impl Refusal {
     /// A refusal with its public sentence.
     #[must_use]
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), detail: None, retry_after: None }
+        Self {
+            code,
+            message: message.into(),
+            detail: None,
+            retry_after: None,
+        }
     }
 
     /// The same, with something that only the log is told.
@@ -170,7 +175,11 @@ mod tests {
     fn every_code_has_a_text_of_its_own_in_snake_case() {
         let texts: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(texts.len(), Code::ALL.len());
-        assert!(texts.iter().all(|text| text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
+        assert!(
+            texts
+                .iter()
+                .all(|text| text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+        );
     }
 
     #[test]

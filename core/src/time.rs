@@ -79,13 +79,19 @@ impl Until {
     /// Until a moment of the wall clock, as `now` sees it on both clocks.
     #[must_use]
     pub fn at_wall(now: Now, wall: UnixMillis) -> Self {
-        Self { wall, monotonic: now.monotonic.plus(now.wall.until(wall)) }
+        Self {
+            wall,
+            monotonic: now.monotonic.plus(now.wall.until(wall)),
+        }
     }
 
     /// For a while from `now` on.
     #[must_use]
     pub fn after(now: Now, duration: Duration) -> Self {
-        Self { wall: now.wall.plus(duration), monotonic: now.monotonic.plus(duration) }
+        Self {
+            wall: now.wall.plus(duration),
+            monotonic: now.monotonic.plus(duration),
+        }
     }
 
     /// Whether it no longer holds. The moment itself is already over.
@@ -103,7 +109,10 @@ impl Until {
     /// The earlier end, on each clock.
     #[must_use]
     pub fn min(self, other: Self) -> Self {
-        Self { wall: self.wall.min(other.wall), monotonic: self.monotonic.min(other.monotonic) }
+        Self {
+            wall: self.wall.min(other.wall),
+            monotonic: self.monotonic.min(other.monotonic),
+        }
     }
 }
 
@@ -112,7 +121,10 @@ mod tests {
     use super::*;
 
     fn now(wall: i64, monotonic: u64) -> Now {
-        Now { wall: UnixMillis(wall), monotonic: Monotonic(Duration::from_millis(monotonic)) }
+        Now {
+            wall: UnixMillis(wall),
+            monotonic: Monotonic(Duration::from_millis(monotonic)),
+        }
     }
 
     #[test]
@@ -120,13 +132,19 @@ mod tests {
         let until = Until::after(now(1_000, 50), Duration::from_millis(10));
         assert!(!until.is_over(now(1_009, 59)));
         assert!(until.is_over(now(1_010, 50)));
-        assert!(until.is_over(now(-5_000, 60)), "a wall clock set back prolongs nothing");
+        assert!(
+            until.is_over(now(-5_000, 60)),
+            "a wall clock set back prolongs nothing"
+        );
     }
 
     #[test]
     fn a_wall_moment_in_the_past_is_over_at_once() {
         assert!(Until::at_wall(now(1_000, 50), UnixMillis(999)).is_over(now(1_000, 50)));
-        assert_eq!(Until::at_wall(now(1_000, 50), UnixMillis(999)).left(now(1_000, 50)), Duration::ZERO);
+        assert_eq!(
+            Until::at_wall(now(1_000, 50), UnixMillis(999)).left(now(1_000, 50)),
+            Duration::ZERO
+        );
     }
 
     #[test]
@@ -140,8 +158,20 @@ mod tests {
 
     #[test]
     fn the_earlier_of_two_is_taken_on_each_clock() {
-        let a = Until { wall: UnixMillis(1), monotonic: Monotonic(Duration::from_millis(9)) };
-        let b = Until { wall: UnixMillis(2), monotonic: Monotonic(Duration::from_millis(8)) };
-        assert_eq!(a.min(b), Until { wall: UnixMillis(1), monotonic: Monotonic(Duration::from_millis(8)) });
+        let a = Until {
+            wall: UnixMillis(1),
+            monotonic: Monotonic(Duration::from_millis(9)),
+        };
+        let b = Until {
+            wall: UnixMillis(2),
+            monotonic: Monotonic(Duration::from_millis(8)),
+        };
+        assert_eq!(
+            a.min(b),
+            Until {
+                wall: UnixMillis(1),
+                monotonic: Monotonic(Duration::from_millis(8))
+            }
+        );
     }
 }
