@@ -42,12 +42,14 @@ use crate::definition::ShapeDefinition;
 use crate::handle::{HandleBinding, UpstreamHandle};
 use crate::request::{Position, Subset, Verb};
 use crate::time::Until;
+use crate::upstream::EncodedDefinition;
 
 /// What was decided for one identity, one route and what it asked of the definition: everything that does not
 /// depend on where in the log the client stands. Kept in an [`Arc`], to be remembered.
 #[derive(Debug)]
 pub struct Allowed {
     definition: Arc<ShapeDefinition>,
+    encoded: EncodedDefinition,
     rule: Arc<str>,
     handles: HandleBinding,
     until: Option<Until>,
@@ -87,6 +89,7 @@ impl Allowed {
             terms,
         } = grant;
         Self {
+            encoded: EncodedDefinition::new(&definition),
             definition: Arc::new(definition),
             rule,
             handles,
@@ -103,6 +106,12 @@ impl Allowed {
     #[must_use]
     pub fn definition(&self) -> &Arc<ShapeDefinition> {
         &self.definition
+    }
+
+    /// The definition's part of an upstream request, encoded once for all of them.
+    #[must_use]
+    pub fn encoded(&self) -> &EncodedDefinition {
+        &self.encoded
     }
 
     /// The rule that allowed it, as logs name it: `rules[0]`.
@@ -162,6 +171,12 @@ impl Permit {
     #[must_use]
     pub fn definition(&self) -> &Arc<ShapeDefinition> {
         &self.allowed.definition
+    }
+
+    /// The definition's part of an upstream request, encoded once for all of them.
+    #[must_use]
+    pub fn encoded(&self) -> &EncodedDefinition {
+        &self.allowed.encoded
     }
 
     /// The rule that allowed it, as logs name it: `rules[0]`.
