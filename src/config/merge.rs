@@ -5,9 +5,12 @@ use super::yaml::{Entry, Kind, Node};
 /// Top-level keys whose own keys are merged, not replaced as a whole.
 const MERGED_BY_NAME: [&str; 2] = ["electric", "shapes"];
 
-/// Lays `later` over `base`.
-pub(super) fn merge(base: Node, later: Node) -> Node {
-    over(base, later, |key| MERGED_BY_NAME.contains(&key))
+/// Lays one file over those before it; a file without content changes nothing.
+pub(super) fn over_all(base: Option<Node>, later: Option<Node>) -> Option<Node> {
+    match (base, later) {
+        (Some(base), Some(later)) => Some(over(base, later, |key| MERGED_BY_NAME.contains(&key))),
+        (base, later) => later.or(base),
+    }
 }
 
 fn over(base: Node, later: Node, deeper: fn(&str) -> bool) -> Node {

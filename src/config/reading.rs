@@ -4,12 +4,23 @@ use super::problem::{Problem, did_you_mean};
 use super::source::{Sources, Span, Spanned};
 use super::surroundings::Surroundings;
 use super::yaml::{Entry, Kind, Node};
+use std::collections::{HashMap, HashSet};
 
 /// What reading a configuration needs and gathers.
 pub(super) struct Reading<'a> {
     pub(super) sources: &'a Sources,
     pub(super) surroundings: &'a dyn Surroundings,
     pub(super) problems: Vec<Problem>,
+    pub(super) shown: Shown,
+}
+
+/// What is needed to print the configuration as it was understood.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shown {
+    /// Where an environment variable gave a value that is no secret: the value, and whether it is text.
+    pub(super) resolved: HashMap<Span, (String, bool)>,
+    /// Where a secret is written.
+    pub(super) secrets: HashSet<Span>,
 }
 
 impl Reading<'_> {
@@ -85,9 +96,16 @@ impl Reading<'_> {
                 let message = format!("the environment variable {} is too long", variable.value);
                 self.refuse(variable.span, message, "it may have 1 MiB at most")
             }
-            Some(text) => Some(Leaf { text, quoted: false, span: node.span, variable: Some(variable.value) }),
+            Some(text) => {
+                self.shown.resolved.insert(node.span, (text.clone(), false));
+                Some(Leaf { text, quoted: false, span: node.span, variable: Some(variable.value) })
+            }
             None => match default {
-                Some(entry) => self.plain_default(&entry.value, name),
+                Some(entry) => {
+                    let leaf = self.plain_default(&entry.value, name)?;
+                    self.shown.resolved.insert(node.span, (leaf.text.clone(), leaf.quoted));
+                    Some(leaf)
+                }
                 None => {
                     let message = format!("the environment variable {} is not set, or blank", variable.value);
                     let help = format!("set it, or give a default: `{{ env: {}, default: … }}`", variable.value);
@@ -197,7 +215,7 @@ impl<'n> Section<'n> {
     }
 
     /// Refuses what nobody asked for.
-    pub(super) fn finish(self, reading: &mut Reading<'_>) {
+    pub(super) fn finish(&self, reading: &mut Reading<'_>) {
         let asked = self.asked.iter().copied();
         for entry in self.entries.iter().filter(|entry| !self.asked.contains(&entry.key.as_str())) {
             let message = format!("unknown key `{}` in `{}`", entry.key, self.name);

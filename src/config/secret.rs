@@ -112,6 +112,7 @@ impl Reading<'_> {
         let super::yaml::Kind::Scalar { text, .. } = &node.kind else {
             return self.refuse(node.span, "`insecure_value` must be a single value", SOURCES);
         };
+        self.shown.secrets.insert(node.span);
         let message = format!("insecure_value: `{name}` is written in the configuration");
         self.warn(node.span, message, SOURCES);
         Some((text.clone(), SecretOrigin::Written))

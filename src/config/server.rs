@@ -2,7 +2,7 @@
 
 use super::files::NamedFile;
 use super::network::Network;
-use super::reading::{Reading, Section, not_yet};
+use super::reading::{Reading, Section};
 use super::yaml::{Kind, Node};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -302,12 +302,5 @@ fn fill(slot: &mut usize, read: Option<u64>) -> bool {
             true
         }
         None => false,
-    }
-}
-
-/// Refuses the top-level keys that do nothing yet.
-pub(super) fn later(reading: &mut Reading<'_>, entries: &[(&'static str, super::source::Span)]) {
-    for (key, span) in entries {
-        not_yet(reading, *span, key, "");
     }
 }

@@ -13,6 +13,9 @@ impl Reading<'_> {
     pub(super) fn scalar_value(&mut self, node: &Node, name: &str) -> Option<Value> {
         let leaf = self.leaf(node, name)?;
         if leaf.quoted || leaf.variable.is_some() {
+            if let Some((_, quoted)) = self.shown.resolved.get_mut(&leaf.span) {
+                *quoted = true;
+            }
             return Some(Value::String(leaf.text.into()));
         }
         match plain(&leaf.text) {
