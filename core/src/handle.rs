@@ -15,6 +15,7 @@ use sha2::Sha256;
 
 use crate::definition::ShapeDefinition;
 use crate::limits::{CLIENT_HANDLE_BYTES_MAX, UPSTREAM_HANDLE_BYTES_MAX};
+use crate::request::Position;
 
 /// Bytes of a tag: more than anybody can guess, few enough for a URL.
 const TAG_BYTES: usize = 16;
@@ -101,8 +102,13 @@ impl HandleTagger {
     pub fn new(key: &[u8; 32]) -> Self {
         // HMAC pads a short key with zeros anyhow; padded here, construction cannot fail.
         let mut block = [0_u8; BLOCK_BYTES];
-        block.iter_mut().zip(key).for_each(|(padded, byte)| *padded = *byte);
-        Self { keyed: Hmac::new(&block.into()) }
+        block
+            .iter_mut()
+            .zip(key)
+            .for_each(|(padded, byte)| *padded = *byte);
+        Self {
+            keyed: Hmac::new(&block.into()),
+        }
     }
 
     /// The binding of one tenant's definition. Worth keeping: it has already read the definition.
@@ -110,7 +116,9 @@ impl HandleTagger {
     pub fn bind(&self, tenant: &str, definition: &ShapeDefinition) -> HandleBinding {
         let mut mac = self.keyed.clone();
         mac.update(&mac_input(tenant, definition));
-        HandleBinding { mac: Some(Box::new(mac)) }
+        HandleBinding {
+            mac: Some(Box::new(mac)),
+        }
     }
 }
 
@@ -133,7 +141,11 @@ pub struct HandleBinding {
 
 impl fmt::Debug for HandleBinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.mac.is_some() { "HandleBinding(tagged)" } else { "HandleBinding(untagged)" })
+        f.write_str(if self.mac.is_some() {
+            "HandleBinding(tagged)"
+        } else {
+            "HandleBinding(untagged)"
+        })
     }
 }
 
@@ -153,7 +165,9 @@ impl HandleBinding {
     /// The upstream's handle as clients see it.
     #[must_use]
     pub fn tag(&self, raw: &UpstreamHandle) -> ClientHandle {
-        let Some(mac) = &self.mac else { return ClientHandle(Arc::clone(&raw.0)) };
+        let Some(mac) = &self.mac else {
+            return ClientHandle(Arc::clone(&raw.0));
+        };
         let full = mac.clone().chain_update(raw.as_str()).finalize().into_bytes();
         let tag = URL_SAFE_NO_PAD.encode(full.get(..TAG_BYTES).unwrap_or_default());
         ClientHandle(format!("{}~{tag}", raw.as_str()).into())
@@ -165,7 +179,9 @@ impl HandleBinding {
     ///
     /// When the tag is missing or belongs to another handle, tenant or definition.
     pub fn untag(&self, handle: &ClientHandle) -> Result<UpstreamHandle, BadTag> {
-        let Some(mac) = &self.mac else { return UpstreamHandle::parse(handle.as_str()).ok_or(BadTag) };
+        let Some(mac) = &self.mac else {
+            return UpstreamHandle::parse(handle.as_str()).ok_or(BadTag);
+        };
         let (raw, tag) = handle.as_str().rsplit_once('~').ok_or(BadTag)?;
         let raw = UpstreamHandle::parse(raw).ok_or(BadTag)?;
         let tag = URL_SAFE_NO_PAD.decode(tag).map_err(|_| BadTag)?;
@@ -175,5 +191,24 @@ impl HandleBinding {
         let mac = mac.clone().chain_update(raw.as_str());
         mac.verify_truncated_left(&tag).map_err(|_| BadTag)?;
         Ok(raw)
+    }
+
+    /// A client's position with the upstream's handles. A handle that is known to be gone only makes URLs
+    /// differ, so one that is not of this shape is dropped instead of refused.
+    ///
+    /// # Errors
+    ///
+    /// When the position's handle is not one of this shape's.
+    pub fn untag_position(&self, position: Position) -> Result<Position<UpstreamHandle>, BadTag> {
+        let handle = position
+            .handle
+            .as_ref()
+            .map(|handle| self.untag(handle))
+            .transpose()?;
+        let expired = position
+            .expired_handle
+            .as_ref()
+            .and_then(|handle| self.untag(handle).ok());
+        Ok(position.with_handles(handle, expired))
     }
 }
