@@ -38,7 +38,11 @@ impl AudienceRule {
             Self::InsecureAny => Ok(()),
             Self::AuthorizedParties(accepted) => {
                 let party = text(claims, "azp")?.ok_or(Fault::ClaimMissing("azp"))?;
-                if is_one_of(&party, accepted) { Ok(()) } else { Err(Fault::PartyOther) }
+                if is_one_of(&party, accepted) {
+                    Ok(())
+                } else {
+                    Err(Fault::PartyOther)
+                }
             }
             Self::Audience(accepted) => check_audience(claims.get("aud"), accepted),
         }
@@ -55,7 +59,10 @@ fn check_audience(audience: Option<&Value>, accepted: &[String]) -> Result<(), F
     if !entries.iter().all(|entry| entry.as_str().is_some()) {
         return Err(Fault::ClaimMalformed("aud"));
     }
-    let ours = entries.iter().filter_map(Value::as_str).any(|entry| is_one_of(entry, accepted));
+    let ours = entries
+        .iter()
+        .filter_map(Value::as_str)
+        .any(|entry| is_one_of(entry, accepted));
     if ours { Ok(()) } else { Err(Fault::AudienceOther) }
 }
 
@@ -89,7 +96,11 @@ impl ClaimRules {
         self.check_lifetime(issued.unwrap_or(soon), expiry)?;
         // The last moment of the leeway still counts.
         let end = expiry.plus(SKEW).plus(Duration::from_millis(1));
-        if end <= now.wall { Err(Fault::Expired) } else { Ok(end) }
+        if end <= now.wall {
+            Err(Fault::Expired)
+        } else {
+            Ok(end)
+        }
     }
 
     /// A token that does not say when it was issued is taken for issued now, which is the shortest that it
@@ -105,7 +116,9 @@ impl ClaimRules {
 /// The subject: absent, or text of 1 to [`SUBJECT_BYTES_MAX`] bytes.
 pub(crate) fn subject(claims: &Claims) -> Result<Option<Arc<str>>, Fault> {
     match text(claims, "sub")? {
-        Some(subject) if !(1..=SUBJECT_BYTES_MAX).contains(&subject.len()) => Err(Fault::ClaimMalformed("sub")),
+        Some(subject) if !(1..=SUBJECT_BYTES_MAX).contains(&subject.len()) => {
+            Err(Fault::ClaimMalformed("sub"))
+        }
         subject => Ok(subject),
     }
 }
@@ -136,5 +149,7 @@ fn date(claims: &Claims, name: &'static str) -> Result<Option<UnixMillis>, Fault
     };
     let in_range = seconds.filter(|seconds| seconds.as_secs_f64() <= SECONDS_MAX);
     let millis = in_range.and_then(|seconds| i64::try_from(seconds.as_millis()).ok());
-    millis.map(|millis| Some(UnixMillis(millis))).ok_or(Fault::ClaimMalformed(name))
+    millis
+        .map(|millis| Some(UnixMillis(millis)))
+        .ok_or(Fault::ClaimMalformed(name))
 }

@@ -6,8 +6,8 @@ use shapegate_core::json::JsonError;
 /// Why a credential is refused. The text goes to the log; text of others in it is quoted and short.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(crate) enum Fault {
-    #[error("{0} Authorization headers came, or more")]
-    SeveralHeaders(usize),
+    #[error("several Authorization headers came")]
+    SeveralHeaders,
     #[error("the Authorization header is not `Bearer` with a token")]
     NotBearer,
     #[error("a bearer token came, and no issuer is configured")]
@@ -37,7 +37,11 @@ pub(crate) enum Fault {
     #[error("no issuer {0:?} is configured")]
     IssuerUnknown(String),
     #[error("issuer {issuer:?} has no {algorithm} key for the key id {kid:?}")]
-    NoKey { issuer: String, algorithm: &'static str, kid: Option<String> },
+    NoKey {
+        issuer: String,
+        algorithm: &'static str,
+        kid: Option<String>,
+    },
     #[error("issuer {0:?} has too many keys that would do; the token names none of them")]
     TooManyKeys(String),
     #[error("the signature is not one of issuer {0:?}")]
@@ -55,7 +59,11 @@ pub(crate) enum Fault {
     #[error("the token has expired")]
     Expired,
     #[error("the claim for {name:?} is {has}; {wants} is expected")]
-    ClaimType { name: String, has: &'static str, wants: &'static str },
+    ClaimType {
+        name: String,
+        has: &'static str,
+        wants: &'static str,
+    },
 }
 
 impl Fault {
@@ -63,11 +71,12 @@ impl Fault {
     /// not valid, or that it is and does not help. Nothing else, so that nobody can feel their way.
     pub(crate) fn refusal(&self) -> Refusal {
         let (code, message) = match self {
-            Self::SeveralHeaders(_) => (Code::MalformedRequest, "Send one Authorization header."),
+            Self::SeveralHeaders => (Code::MalformedRequest, "Send one Authorization header."),
             Self::Expired => (Code::TokenExpired, "The token has expired."),
-            Self::ClaimType { .. } => {
-                (Code::Forbidden, "The token is valid, but a claim in it is not of the expected type.")
-            }
+            Self::ClaimType { .. } => (
+                Code::Forbidden,
+                "The token is valid, but a claim in it is not of the expected type.",
+            ),
             _ => (Code::TokenInvalid, "The credential is not valid here."),
         };
         Refusal::new(code, message).with_detail(self.to_string())

@@ -49,10 +49,17 @@ impl<'a> Jws<'a> {
         if header.len() > HEADER_BYTES_MAX {
             return Err(Fault::HeaderMember("length"));
         }
-        let signed = token.get(..header.len() + 1 + payload.len()).ok_or(Fault::NotThreeParts)?;
+        let signed = token
+            .get(..header.len() + 1 + payload.len())
+            .ok_or(Fault::NotThreeParts)?;
         let signature = std::str::from_utf8(signature).map_err(|_| Fault::NotBase64("signature"))?;
         let header = Header::read(&decode(header, "header")?)?;
-        Ok(Self { header, signed, payload, signature })
+        Ok(Self {
+            header,
+            signed,
+            payload,
+            signature,
+        })
     }
 
     /// The payload's bytes.

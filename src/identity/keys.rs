@@ -28,7 +28,7 @@ use shapegate_core::json::JsonError;
 
 use super::algorithm::{Algorithm, Family};
 
-pub use ring::KeyRing;
+pub(crate) use ring::KeyRing;
 
 /// Keys in one JWKS; a larger set is refused.
 pub const JWKS_KEYS_MAX: usize = 64;
@@ -82,7 +82,9 @@ impl fmt::Debug for KeySource {
             Self::Jwk { algorithm, .. } => ("Jwk", *algorithm),
             Self::Jwks { .. } => ("Jwks", None),
         };
-        f.debug_struct(kind).field("algorithm", &algorithm).finish_non_exhaustive()
+        f.debug_struct(kind)
+            .field("algorithm", &algorithm)
+            .finish_non_exhaustive()
     }
 }
 
@@ -90,11 +92,19 @@ impl fmt::Debug for KeySource {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum KeyError {
-    #[error("a secret for {algorithm} has at least {min} bytes, this one has {has}; `openssl rand -base64 {min}` makes one")]
-    SecretTooShort { algorithm: Algorithm, min: usize, has: usize },
+    #[error(
+        "a secret for {algorithm} has at least {min} bytes, this one has {has}; `openssl rand -base64 {min}` makes one"
+    )]
+    SecretTooShort {
+        algorithm: Algorithm,
+        min: usize,
+        has: usize,
+    },
     #[error("{0} does not suit this kind of key")]
     AlgorithmMismatch(Algorithm),
-    #[error("the algorithm {0:?} is not taken; one of HS256/384/512, RS256/384/512, PS256/384/512, ES256, ES384, EdDSA is")]
+    #[error(
+        "the algorithm {0:?} is not taken; one of HS256/384/512, RS256/384/512, PS256/384/512, ES256, ES384, EdDSA is"
+    )]
     AlgorithmUnknown(String),
     #[error("a shared secret in a JWK needs its algorithm in the configuration: HS256, HS384 or HS512")]
     AlgorithmMissing,
@@ -146,8 +156,8 @@ pub enum KeyError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("key {index} of the set is not used: {error}")]
 pub struct KeyWarning {
-    /// Which [`KeySource`] of the issuer it is in, from 0.
-    pub source: usize,
+    /// The place of its [`KeySource`] at the issuer, from 0.
+    pub place: usize,
     /// Its place in the set, from 0.
     pub index: usize,
     /// Why.
@@ -174,7 +184,11 @@ impl Key {
         }
         let min = algorithm.secret_bytes_min();
         if secret.len() < min {
-            return Err(KeyError::SecretTooShort { algorithm, min, has: secret.len() });
+            return Err(KeyError::SecretTooShort {
+                algorithm,
+                min,
+                has: secret.len(),
+            });
         }
         Self::new(algorithm, kid, DecodingKey::from_secret(secret))
     }
@@ -182,14 +196,21 @@ impl Key {
     fn new(algorithm: Algorithm, kid: Option<&str>, decoding: DecodingKey) -> Result<Self, KeyError> {
         match kid {
             Some(kid) if !is_kid(kid) => Err(KeyError::Kid),
-            _ => Ok(Self { algorithm, kid: kid.map(Into::into), decoding }),
+            _ => Ok(Self {
+                algorithm,
+                kid: kid.map(Into::into),
+                decoding,
+            }),
         }
     }
 }
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Key").field("algorithm", &self.algorithm).field("kid", &self.kid).finish_non_exhaustive()
+        f.debug_struct("Key")
+            .field("algorithm", &self.algorithm)
+            .field("kid", &self.kid)
+            .finish_non_exhaustive()
     }
 }
 
@@ -199,5 +220,9 @@ pub(crate) fn is_kid(kid: &str) -> bool {
 }
 
 fn bounded(bytes: &[u8]) -> Result<&[u8], KeyError> {
-    if bytes.len() > KEY_FILE_BYTES_MAX { Err(KeyError::TooLarge(bytes.len())) } else { Ok(bytes) }
+    if bytes.len() > KEY_FILE_BYTES_MAX {
+        Err(KeyError::TooLarge(bytes.len()))
+    } else {
+        Ok(bytes)
+    }
 }

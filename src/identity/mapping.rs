@@ -37,7 +37,11 @@ impl ClaimPath {
     /// # Errors
     /// An empty path or member, or more than [`PATH_MEMBERS_MAX`] of them.
     pub fn members<'a>(members: impl IntoIterator<Item = &'a str>) -> Result<Self, ClaimPathError> {
-        let members: Vec<Arc<str>> = members.into_iter().take(PATH_MEMBERS_MAX + 1).map(Arc::from).collect();
+        let members: Vec<Arc<str>> = members
+            .into_iter()
+            .take(PATH_MEMBERS_MAX + 1)
+            .map(Arc::from)
+            .collect();
         if members.len() > PATH_MEMBERS_MAX {
             return Err(ClaimPathError::TooLong);
         }
@@ -50,7 +54,9 @@ impl ClaimPath {
     /// What is there; `null` counts as nothing.
     fn find<'a>(&self, claims: &'a Claims) -> Option<&'a Value> {
         let (first, rest) = self.0.split_first()?;
-        let found = rest.iter().try_fold(claims.get(first)?, |value, member| value.get(member))?;
+        let found = rest
+            .iter()
+            .try_fold(claims.get(first)?, |value, member| value.get(member))?;
         (*found != Value::Null).then_some(found)
     }
 }
@@ -65,7 +71,9 @@ pub enum ClaimPathError {
     #[error("a claim's path has at most {PATH_MEMBERS_MAX} members")]
     TooLong,
     /// A name with dots that is meant as one.
-    #[error("a dot always stands for a nested member; write a name that has one as a list: `from: [\"{0}\"]`")]
+    #[error(
+        "a dot always stands for a nested member; write a name that has one as a list: `from: [\"{0}\"]`"
+    )]
     Url(String),
 }
 
@@ -103,7 +111,9 @@ impl ClaimKind {
             Self::String => matches!(value, Value::String(_)),
             Self::Int => matches!(value, Value::Int(_) | Value::UInt(_)),
             Self::Bool => matches!(value, Value::Bool(_)),
-            Self::List => value.as_list().is_some_and(|entries| entries.iter().all(is_scalar)),
+            Self::List => value
+                .as_list()
+                .is_some_and(|entries| entries.iter().all(is_scalar)),
             Self::Any => true,
         }
     }
@@ -126,7 +136,10 @@ impl fmt::Display for ClaimKind {
 }
 
 fn is_scalar(value: &Value) -> bool {
-    matches!(value, Value::String(_) | Value::Int(_) | Value::UInt(_) | Value::Bool(_))
+    matches!(
+        value,
+        Value::String(_) | Value::Int(_) | Value::UInt(_) | Value::Bool(_)
+    )
 }
 
 /// A name that rules read as `user.<name>`.
@@ -160,7 +173,12 @@ impl ClaimMapping {
         }
         match &default {
             Some(value) if !kind.takes(value) => Err(ClaimMappingError::Default(kind)),
-            _ => Ok(Self { name: name.into(), from, kind, default }),
+            _ => Ok(Self {
+                name: name.into(),
+                from,
+                kind,
+                default,
+            }),
         }
     }
 
@@ -208,17 +226,35 @@ pub enum ClaimMappingError {
 
 fn is_identifier(name: &str) -> bool {
     let mut characters = name.chars();
-    characters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+    characters
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
         && characters.all(|other| other.is_ascii_alphanumeric() || other == '_')
 }
 
-/// The mapped names of a token.
-pub(crate) fn apply(mappings: &[ClaimMapping], claims: &Claims) -> Result<BTreeMap<Arc<str>, Value>, Fault> {
+/// The mapped names of a token, and the claims that are left beside them.
+///
+/// A name that is mapped never falls back to a claim that happens to have it: where the mapping finds
+/// nothing, a top-level claim of that name is taken away. Otherwise a token could say `org_id` itself where
+/// the operator wanted it from `o.id`.
+pub(crate) fn apply(
+    mappings: &[ClaimMapping],
+    mut claims: Claims,
+) -> Result<(BTreeMap<Arc<str>, Value>, Claims), Fault> {
     let mut mapped = BTreeMap::new();
     for mapping in mappings {
-        if let Some(value) = mapping.value(claims)? {
+        if let Some(value) = mapping.value(&claims)? {
             mapped.insert(Arc::clone(&mapping.name), value);
         }
     }
-    Ok(mapped)
+    for mapping in mappings
+        .iter()
+        .filter(|mapping| !mapped.contains_key(&mapping.name))
+    {
+        claims.remove(&mapping.name);
+    }
+    Ok((mapped, claims))
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,10 +10,16 @@ use shapegate_core::json::{self, JsonLimits};
 use shapegate_core::value::Value;
 
 use super::super::algorithm::Algorithm;
-use super::{JWKS_KEYS_MAX, Key, KeyError, KeyWarning, bounded, point, rsa};
+use super::{JWKS_KEYS_MAX, KEY_FILE_BYTES_MAX, Key, KeyError, KeyWarning, bounded, point, rsa};
 
 type Members = BTreeMap<Arc<str>, Value>;
 
+/// Certificate chains and their like make sets large, and they are skipped.
+const LIMITS: JsonLimits = JsonLimits {
+    bytes_max: KEY_FILE_BYTES_MAX,
+    depth_max: 4,
+    values_max: 4096,
+};
 /// Members that only a private key has.
 const PRIVATE: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "oth"];
 
@@ -29,12 +35,14 @@ pub(super) fn read(given: Option<Algorithm>, bytes: &[u8]) -> Result<Key, KeyErr
 
 /// Reads a set; what cannot be used is left out and told about.
 pub(super) fn read_set(
-    source: usize,
+    place: usize,
     bytes: &[u8],
     symmetric: bool,
 ) -> Result<(Vec<Key>, Vec<KeyWarning>), KeyError> {
     let value = parse(bytes)?;
-    let Some(Value::List(entries)) = members(&value)?.get("keys") else { return Err(KeyError::Member("keys")) };
+    let Some(Value::List(entries)) = members(&value)?.get("keys") else {
+        return Err(KeyError::Member("keys"));
+    };
     if entries.len() > JWKS_KEYS_MAX {
         return Err(KeyError::TooManyKeys(entries.len()));
     }
@@ -43,10 +51,14 @@ pub(super) fn read_set(
         match set_key(entry, symmetric) {
             Ok(key) => keys.push(key),
             Err(error @ KeyError::PublicInSecretSet) => return Err(error),
-            Err(error) => warnings.push(KeyWarning { source, index, error }),
+            Err(error) => warnings.push(KeyWarning { place, index, error }),
         }
     }
-    if keys.is_empty() { Err(KeyError::NoKeys) } else { Ok((keys, warnings)) }
+    if keys.is_empty() {
+        Err(KeyError::NoKeys)
+    } else {
+        Ok((keys, warnings))
+    }
 }
 
 fn set_key(entry: &Value, symmetric: bool) -> Result<Key, KeyError> {
@@ -80,7 +92,11 @@ fn key(jwk: &Members, given: Option<Algorithm>) -> Result<Key, KeyError> {
 }
 
 fn rsa_key(jwk: &Members, algorithm: Algorithm, kid: Option<&str>) -> Result<Key, KeyError> {
-    Key::new(algorithm, kid, rsa::key(algorithm, &number(jwk, "n")?, &number(jwk, "e")?)?)
+    Key::new(
+        algorithm,
+        kid,
+        rsa::key(algorithm, &number(jwk, "n")?, &number(jwk, "e")?)?,
+    )
 }
 
 fn ec_key(jwk: &Members, algorithm: Option<Algorithm>, kid: Option<&str>) -> Result<Key, KeyError> {
@@ -118,7 +134,11 @@ fn pointed(
 /// A coordinate has the full length of its curve, leading zeros included (RFC 7518 §6.2.1.2).
 fn coordinate(jwk: &Members, name: &'static str, curve: Algorithm) -> Result<Vec<u8>, KeyError> {
     let bytes = number(jwk, name)?;
-    if curve.coordinate_bytes() == Some(bytes.len()) { Ok(bytes) } else { Err(KeyError::Base64(name)) }
+    if curve.coordinate_bytes() == Some(bytes.len()) {
+        Ok(bytes)
+    } else {
+        Err(KeyError::Base64(name))
+    }
 }
 
 /// `use` and `key_ops`, where they are there, must allow to verify signatures.
@@ -164,7 +184,9 @@ fn optional_text<'a>(jwk: &'a Members, name: &'static str) -> Result<Option<&'a 
 
 /// A number or a secret: base64url without padding, unused bits zero.
 fn number(jwk: &Members, name: &'static str) -> Result<Vec<u8>, KeyError> {
-    URL_SAFE_NO_PAD.decode(text(jwk, name)?).map_err(|_| KeyError::Base64(name))
+    URL_SAFE_NO_PAD
+        .decode(text(jwk, name)?)
+        .map_err(|_| KeyError::Base64(name))
 }
 
 /// What a message quotes of somebody else's text.

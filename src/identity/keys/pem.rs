@@ -29,8 +29,13 @@ pub(super) fn read(algorithm: Algorithm, pem: &[u8], kid: Option<&str>) -> Resul
 fn only_label(pem: &[u8]) -> Result<&str, KeyError> {
     let text = std::str::from_utf8(pem).map_err(|_| KeyError::NotPem)?;
     let mut blocks = text.split(BEGIN).skip(1);
-    let (Some(block), None) = (blocks.next(), blocks.next()) else { return Err(KeyError::NotPem) };
-    block.split_once("-----").map(|(label, _)| label).ok_or(KeyError::NotPem)
+    let (Some(block), None) = (blocks.next(), blocks.next()) else {
+        return Err(KeyError::NotPem);
+    };
+    block
+        .split_once("-----")
+        .map(|(label, _)| label)
+        .ok_or(KeyError::NotPem)
 }
 
 fn rsa_key(algorithm: Algorithm, pem: &[u8]) -> Result<DecodingKey, KeyError> {

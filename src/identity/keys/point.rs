@@ -12,7 +12,9 @@ const ED25519_BYTES: usize = 32;
 
 /// The key at this point: uncompressed SEC 1 for ECDSA, the 32 bytes of RFC 8032 for Ed25519.
 pub(super) fn key(algorithm: Algorithm, point: &[u8]) -> Result<DecodingKey, KeyError> {
-    let check = algorithm.point_check().ok_or(KeyError::AlgorithmMismatch(algorithm))?;
+    let check = algorithm
+        .point_check()
+        .ok_or(KeyError::AlgorithmMismatch(algorithm))?;
     if !has_form(algorithm, point) {
         return Err(KeyError::AlgorithmMismatch(algorithm));
     }

@@ -6,11 +6,11 @@ use super::super::algorithm::Algorithm;
 use super::{Key, KeyError, KeySource, KeyWarning, jwk, pem};
 
 /// How many keys one token is tried against; when more would do, it is refused untried.
-pub const KEYS_TRIED_MAX: usize = 4;
+const KEYS_TRIED_MAX: usize = 4;
 
 /// The keys of one issuer.
 #[derive(Debug)]
-pub struct KeyRing {
+pub(crate) struct KeyRing {
     keys: Vec<Key>,
 }
 
@@ -23,7 +23,7 @@ impl KeyRing {
     ///
     /// # Errors
     /// The first source that is refused, by its place from 0, and why. Without any source: `(0, NoKeys)`.
-    pub fn read(sources: &[KeySource]) -> Result<(Self, Vec<KeyWarning>), (usize, KeyError)> {
+    pub(crate) fn read(sources: &[KeySource]) -> Result<(Self, Vec<KeyWarning>), (usize, KeyError)> {
         let (mut keys, mut warnings) = (Vec::new(), Vec::new());
         let mut names = HashSet::new();
         for (place, source) in sources.iter().enumerate() {
@@ -32,7 +32,11 @@ impl KeyRing {
             keys.extend(read);
             warnings.extend(left_out);
         }
-        if keys.is_empty() { Err((0, KeyError::NoKeys)) } else { Ok((Self { keys }, warnings)) }
+        if keys.is_empty() {
+            Err((0, KeyError::NoKeys))
+        } else {
+            Ok((Self { keys }, warnings))
+        }
     }
 
     /// The keys that a token of this header is tried against.
@@ -52,14 +56,22 @@ impl KeyRing {
             Some(_) => key.kid.is_none(),
         };
         let candidates = move || self.keys.iter().filter(of).filter(suits);
-        if candidates().nth(KEYS_TRIED_MAX).is_some() { Err(TooManyCandidates) } else { Ok(candidates()) }
+        if candidates().nth(KEYS_TRIED_MAX).is_some() {
+            Err(TooManyCandidates)
+        } else {
+            Ok(candidates())
+        }
     }
 }
 
 fn read(place: usize, source: &KeySource) -> Result<(Vec<Key>, Vec<KeyWarning>), KeyError> {
     let one = |key: Key| (vec![key], Vec::new());
     match source {
-        KeySource::Hmac { algorithm, secret, kid } => Key::hmac(*algorithm, secret, kid.as_deref()).map(one),
+        KeySource::Hmac {
+            algorithm,
+            secret,
+            kid,
+        } => Key::hmac(*algorithm, secret, kid.as_deref()).map(one),
         KeySource::Pem { algorithm, pem, kid } => pem::read(*algorithm, pem, kid.as_deref()).map(one),
         KeySource::Jwk { algorithm, json } => jwk::read(*algorithm, json).map(one),
         KeySource::Jwks { json, symmetric } => jwk::read_set(place, json, *symmetric),

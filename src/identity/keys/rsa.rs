@@ -12,7 +12,9 @@ const EXPONENT_BITS_MAX: usize = 33;
 
 /// The key of modulus `n` and exponent `e`, big-endian.
 pub(super) fn key(algorithm: Algorithm, n: &[u8], e: &[u8]) -> Result<DecodingKey, KeyError> {
-    let parameters = algorithm.rsa_parameters().ok_or(KeyError::AlgorithmMismatch(algorithm))?;
+    let parameters = algorithm
+        .rsa_parameters()
+        .ok_or(KeyError::AlgorithmMismatch(algorithm))?;
     let (n, e) = (without_leading_zeros(n), without_leading_zeros(e));
     if !(BITS_MIN..=BITS_MAX).contains(&bits(n)) {
         return Err(KeyError::RsaSize(bits(n)));
@@ -24,7 +26,9 @@ pub(super) fn key(algorithm: Algorithm, n: &[u8], e: &[u8]) -> Result<DecodingKe
     if is_weak(n) {
         return Err(KeyError::RsaWeak);
     }
-    RsaPublicKeyComponents { n, e }.to_parsed_public_key(parameters).map_err(|_| KeyError::Invalid)?;
+    RsaPublicKeyComponents { n, e }
+        .to_parsed_public_key(parameters)
+        .map_err(|_| KeyError::Invalid)?;
     Ok(DecodingKey::from_rsa_raw_components(n, e))
 }
 
@@ -49,11 +53,15 @@ const FINGERPRINT: [u32; 38] = [
 /// 65537 (Nemec et al., "The Return of Coppersmith's Attack", §2). A random modulus is not, but for one in
 /// more than 2¹⁰⁰.
 fn is_weak(modulus: &[u8]) -> bool {
-    FINGERPRINT.iter().all(|&prime| is_power_of_65537(remainder(modulus, prime), prime))
+    FINGERPRINT
+        .iter()
+        .all(|&prime| is_power_of_65537(remainder(modulus, prime), prime))
 }
 
 fn remainder(number: &[u8], prime: u32) -> u32 {
-    number.iter().fold(0, |rest, &byte| (rest * 256 + u32::from(byte)) % prime)
+    number
+        .iter()
+        .fold(0, |rest, &byte| (rest * 256 + u32::from(byte)) % prime)
 }
 
 fn is_power_of_65537(value: u32, prime: u32) -> bool {
@@ -95,7 +103,11 @@ mod tests {
             digits[place + 1] += digits[place] / 256;
             digits[place] %= 256;
         }
-        digits.iter().rev().map(|&digit| u8::try_from(digit).unwrap()).collect()
+        digits
+            .iter()
+            .rev()
+            .map(|&digit| u8::try_from(digit).unwrap())
+            .collect()
     }
 
     #[test]
