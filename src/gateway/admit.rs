@@ -207,7 +207,7 @@ fn decide(
         query: &asked.query,
         headers: &headers,
     };
-    let judge = || shape.policy().judge(asking.identity, &facts, asked, Facts::absent(), asking.now);
+    let judge = || shape.policy().judge(asking.identity, &facts, asked, loaded.no_facts(), asking.now);
     let Some(key) = shape.policy().memory_key(asking.identity, &facts, asked) else { return judge() };
     let key = (shape.number(), key);
     if let Some(allowed) = loaded.decisions.get(&key) {

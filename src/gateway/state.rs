@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use quick_cache::sync::Cache;
 use shapegate_core::permit::Allowed;
+use shapegate_core::policy::{DecisionKey, Facts};
 use tokio::sync::watch;
 
 use super::body::BodyLimits;
@@ -33,13 +34,27 @@ pub struct HeadLimits {
 pub struct Loaded {
     /// The tenants.
     pub snapshot: Snapshot,
-    /// By the identity's number and the shape's: plain requests of one user to one shape.
-    pub decisions: Cache<(u64, u64), Arc<Allowed>>,
+    /// By the shape's number and all that the decision was made from.
+    pub decisions: Cache<(u64, DecisionKey), Arc<Allowed>>,
+    no_facts: Facts,
 }
 
 impl Loaded {
     fn new(snapshot: Snapshot) -> Arc<Self> {
-        Arc::new(Self { snapshot, decisions: Cache::new(DECISIONS_MAX) })
+        Arc::new(Self { snapshot, decisions: Cache::new(DECISIONS_MAX), no_facts: Facts::none() })
+    }
+
+    /// What is known from outside where no authoriser is asked.
+    pub fn no_facts(&self) -> &Facts {
+        &self.no_facts
+    }
+
+    /// The tenant that a request is for.
+    ///
+    /// # Errors
+    /// 404 when there is none.
+    pub fn tenant_of(&self, _head: &RequestHeader) -> Result<&Tenant, Refusal> {
+        self.snapshot.only().ok_or_else(|| Refusal::new(Code::NotFound, "There is no such route."))
     }
 
     /// Every tenant's upstream.
