@@ -20,6 +20,8 @@ mod jws;
 mod keys;
 mod mapping;
 mod memory;
+#[cfg(test)]
+mod wycheproof;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

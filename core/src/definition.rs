@@ -106,7 +106,13 @@ impl ShapeDefinition {
     /// A definition of these parts.
     #[must_use]
     pub const fn new(table: TableName, rows: Rows, columns: Columns, replica: Replica, log: Log) -> Self {
-        Self { table, rows, columns, replica, log }
+        Self {
+            table,
+            rows,
+            columns,
+            replica,
+            log,
+        }
     }
 
     /// The table.
@@ -166,7 +172,12 @@ impl ShapeDefinition {
             Rows::Where(filter) => {
                 parts.mark(b'w');
                 parts.add(filter.text());
-                parts.add_all(filter.parameters().iter().map(crate::clause::ParameterText::as_str));
+                parts.add_all(
+                    filter
+                        .parameters()
+                        .iter()
+                        .map(crate::clause::ParameterText::as_str),
+                );
             }
         }
     }
@@ -217,7 +228,12 @@ impl fmt::Display for ShapeDefinition {
             Rows::All => {}
             Rows::None => f.write_str(" where false")?,
             Rows::Where(filter) => {
-                write!(f, " where {} [{} values]", filter.text(), filter.parameters().len())?;
+                write!(
+                    f,
+                    " where {} [{} values]",
+                    filter.text(),
+                    filter.parameters().len()
+                )?;
             }
         }
         if self.replica != Replica::Default {
@@ -258,7 +274,12 @@ fn serialize<S: Serializer>(
         Rows::None => out.serialize_field("rows", "none")?,
         Rows::Where(filter) => {
             out.serialize_field("where", filter.text())?;
-            let texts = || filter.parameters().iter().map(crate::clause::ParameterText::as_str);
+            let texts = || {
+                filter
+                    .parameters()
+                    .iter()
+                    .map(crate::clause::ParameterText::as_str)
+            };
             if values {
                 out.serialize_field("params", &texts().collect::<Vec<_>>())?;
             } else {

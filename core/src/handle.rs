@@ -101,8 +101,13 @@ impl HandleTagger {
     pub fn new(key: &[u8; 32]) -> Self {
         // HMAC pads a short key with zeros anyhow; padded here, construction cannot fail.
         let mut block = [0_u8; BLOCK_BYTES];
-        block.iter_mut().zip(key).for_each(|(padded, byte)| *padded = *byte);
-        Self { keyed: Hmac::new(&block.into()) }
+        block
+            .iter_mut()
+            .zip(key)
+            .for_each(|(padded, byte)| *padded = *byte);
+        Self {
+            keyed: Hmac::new(&block.into()),
+        }
     }
 
     /// The binding of one tenant's definition. Worth keeping: it has already read the definition.
@@ -110,7 +115,9 @@ impl HandleTagger {
     pub fn bind(&self, tenant: &str, definition: &ShapeDefinition) -> HandleBinding {
         let mut mac = self.keyed.clone();
         mac.update(&mac_input(tenant, definition));
-        HandleBinding { mac: Some(Box::new(mac)) }
+        HandleBinding {
+            mac: Some(Box::new(mac)),
+        }
     }
 }
 
@@ -133,7 +140,11 @@ pub struct HandleBinding {
 
 impl fmt::Debug for HandleBinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.mac.is_some() { "HandleBinding(tagged)" } else { "HandleBinding(untagged)" })
+        f.write_str(if self.mac.is_some() {
+            "HandleBinding(tagged)"
+        } else {
+            "HandleBinding(untagged)"
+        })
     }
 }
 
@@ -153,7 +164,9 @@ impl HandleBinding {
     /// The upstream's handle as clients see it.
     #[must_use]
     pub fn tag(&self, raw: &UpstreamHandle) -> ClientHandle {
-        let Some(mac) = &self.mac else { return ClientHandle(Arc::clone(&raw.0)) };
+        let Some(mac) = &self.mac else {
+            return ClientHandle(Arc::clone(&raw.0));
+        };
         let full = mac.clone().chain_update(raw.as_str()).finalize().into_bytes();
         let tag = URL_SAFE_NO_PAD.encode(full.get(..TAG_BYTES).unwrap_or_default());
         ClientHandle(format!("{}~{tag}", raw.as_str()).into())
@@ -165,7 +178,9 @@ impl HandleBinding {
     ///
     /// When the tag is missing or belongs to another handle, tenant or definition.
     pub fn untag(&self, handle: &ClientHandle) -> Result<UpstreamHandle, BadTag> {
-        let Some(mac) = &self.mac else { return UpstreamHandle::parse(handle.as_str()).ok_or(BadTag) };
+        let Some(mac) = &self.mac else {
+            return UpstreamHandle::parse(handle.as_str()).ok_or(BadTag);
+        };
         let (raw, tag) = handle.as_str().rsplit_once('~').ok_or(BadTag)?;
         let raw = UpstreamHandle::parse(raw).ok_or(BadTag)?;
         let tag = URL_SAFE_NO_PAD.decode(tag).map_err(|_| BadTag)?;

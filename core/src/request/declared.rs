@@ -82,8 +82,16 @@ fn read_uuid(text: &str) -> Option<Scalar> {
 
 fn read_int(text: &str) -> Option<Scalar> {
     let digits = text.strip_prefix('-').unwrap_or(text);
-    let canonical = text == "0" || digits.bytes().next().is_some_and(|first| first.is_ascii_digit() && first != b'0');
-    if canonical { text.parse().ok().map(Scalar::Int) } else { None }
+    let canonical = text == "0"
+        || digits
+            .bytes()
+            .next()
+            .is_some_and(|first| first.is_ascii_digit() && first != b'0');
+    if canonical {
+        text.parse().ok().map(Scalar::Int)
+    } else {
+        None
+    }
 }
 
 fn read_text(text: &str) -> Option<Scalar> {
@@ -165,7 +173,11 @@ impl Declared {
 
     /// Where a name stands among the declared ones, with its shared text and its type.
     pub(super) fn find(&self, name: &str) -> Option<(usize, &Arc<str>, DeclaredType)> {
-        let found = self.names.iter().enumerate().find(|(_, (declared, _))| **declared == *name);
+        let found = self
+            .names
+            .iter()
+            .enumerate()
+            .find(|(_, (declared, _))| **declared == *name);
         found.map(|(index, (declared, kind))| (index, declared, *kind))
     }
 }
@@ -188,19 +200,41 @@ mod tests {
     #[test]
     fn values_are_read_by_their_type_and_nothing_else() {
         let uuid = "0191B6A0-0000-7000-8000-00000000ABCD";
-        assert_eq!(DeclaredType::Uuid.read(uuid), Some(Scalar::Uuid(uuid.to_lowercase().into())));
+        assert_eq!(
+            DeclaredType::Uuid.read(uuid),
+            Some(Scalar::Uuid(uuid.to_lowercase().into()))
+        );
         assert_eq!(DeclaredType::Int.read("-42"), Some(Scalar::Int(-42)));
-        assert_eq!(DeclaredType::Int.read("9223372036854775807"), Some(Scalar::Int(i64::MAX)));
+        assert_eq!(
+            DeclaredType::Int.read("9223372036854775807"),
+            Some(Scalar::Int(i64::MAX))
+        );
         assert_eq!(DeclaredType::Bool.read("true"), Some(Scalar::Bool(true)));
         assert_eq!(DeclaredType::Text.read("a b"), Some(Scalar::Text("a b".into())));
     }
 
     #[test]
     fn what_is_not_of_its_type_is_not_read() {
-        for text in ["", "x", "0191b6a0000070008000000000000000abcd", "{0191b6a0-0000-7000-8000-00000000abcd}"] {
+        for text in [
+            "",
+            "x",
+            "0191b6a0000070008000000000000000abcd",
+            "{0191b6a0-0000-7000-8000-00000000abcd}",
+        ] {
             assert_eq!(DeclaredType::Uuid.read(text), None, "{text}");
         }
-        for text in ["", "-", "-0", "01", "+1", "1.0", "1e3", " 1", "9223372036854775808", "0x1"] {
+        for text in [
+            "",
+            "-",
+            "-0",
+            "01",
+            "+1",
+            "1.0",
+            "1e3",
+            " 1",
+            "9223372036854775808",
+            "0x1",
+        ] {
             assert_eq!(DeclaredType::Int.read(text), None, "{text}");
         }
         for text in ["", "True", "1", "yes"] {
@@ -213,7 +247,16 @@ mod tests {
 
     #[test]
     fn names_of_the_protocol_cannot_be_declared() {
-        for name in ["table", "secret", "offset", "params[1]", "subset__where", "subset__new", "subset", "params"] {
+        for name in [
+            "table",
+            "secret",
+            "offset",
+            "params[1]",
+            "subset__where",
+            "subset__new",
+            "subset",
+            "params",
+        ] {
             let declared = Declared::new([(name.into(), DeclaredType::Text)], false);
             assert_eq!(declared, Err(DeclaredError::Reserved(name.into())));
         }

@@ -60,12 +60,14 @@ impl AskedDefinition {
     /// Whether the request says nothing about the definition.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { table, where_text, params, columns, replica } = self;
-        table.is_none()
-            && where_text.is_none()
-            && params.is_empty()
-            && columns.is_none()
-            && replica.is_none()
+        let Self {
+            table,
+            where_text,
+            params,
+            columns,
+            replica,
+        } = self;
+        table.is_none() && where_text.is_none() && params.is_empty() && columns.is_none() && replica.is_none()
     }
 
     /// The filter that the client asks for, read, with its literals lifted: `None` when it asks for none.
@@ -82,14 +84,20 @@ impl AskedDefinition {
         };
         let clause = Clause::read_client(text).map_err(|error| refuse("where", &error))?;
         let params = parameter_texts(&self.params)?;
-        Filter::client(clause, params).map(Some).map_err(|error| refuse("where", &error))
+        Filter::client(clause, params)
+            .map(Some)
+            .map_err(|error| refuse("where", &error))
     }
 
     /// The first parameter that asks for something else than `permitted`, in canonical comparison: spelling
     /// of names, order of columns, quoting and layout of the filter do not count.
     #[must_use]
     pub fn differs_from(&self, permitted: &ShapeDefinition) -> Option<ParameterName> {
-        if self.table.as_ref().is_some_and(|table| table != permitted.table()) {
+        if self
+            .table
+            .as_ref()
+            .is_some_and(|table| table != permitted.table())
+        {
             return Some(ParameterName::Table);
         }
         if let Some(name) = self.rows_differ(permitted.rows()) {
@@ -107,7 +115,9 @@ impl AskedDefinition {
     }
 
     fn rows_differ(&self, permitted: &Rows) -> Option<ParameterName> {
-        let Some(text) = &self.where_text else { return self.values_differ(permitted) };
+        let Some(text) = &self.where_text else {
+            return self.values_differ(permitted);
+        };
         // Subqueries are read here: an equal text is not forwarded, the server's own is.
         let same = match (Clause::read_policy(text), permitted) {
             (Ok(clause), Rows::Where(filter)) => parameter_texts(&self.params)
@@ -164,7 +174,10 @@ impl AskedDefinition {
     /// Takes a name with brackets: `params[n]`, spelled canonically, and no other.
     pub(super) fn take_parameter(&mut self, name: &str, value: Cow<'_, str>) -> Result<(), Refusal> {
         let Some(index) = parameter_index(name) else {
-            let text = format!("{} is not a spelling that is taken: only params[n] has brackets.", shown(name));
+            let text = format!(
+                "{} is not a spelling that is taken: only params[n] has brackets.",
+                shown(name)
+            );
             return Err(Refusal::new(Code::ParameterMalformed, text));
         };
         if index > PARAMETERS_MAX {
@@ -194,7 +207,8 @@ pub(super) fn parameter_texts(params: &BTreeMap<u16, String>) -> Result<Vec<Para
     let mut texts = Vec::with_capacity(params.len());
     for (expected, (index, value)) in (1_u16..).zip(params) {
         if *index != expected {
-            let text = format!("params[{expected}] is missing: parameters are numbered from 1 without holes.");
+            let text =
+                format!("params[{expected}] is missing: parameters are numbered from 1 without holes.");
             return Err(Refusal::new(Code::ParameterMissing, text));
         }
         let name = ParameterName::Params(*index).to_string();
@@ -208,12 +222,19 @@ fn is_false(clause: &Clause) -> bool {
 }
 
 pub(super) fn bounded(name: &str, value: &str, bytes_max: usize) -> Result<(), Refusal> {
-    if value.len() > bytes_max { Err(malformed(name, &format!("at most {bytes_max} bytes long"))) } else { Ok(()) }
+    if value.len() > bytes_max {
+        Err(malformed(name, &format!("at most {bytes_max} bytes long")))
+    } else {
+        Ok(())
+    }
 }
 
 /// A refusal of a value by a parser: its own words say what is wrong, and hold no more than the client sent.
 pub(super) fn refuse(name: &str, error: &dyn std::error::Error) -> Refusal {
-    Refusal::new(Code::ParameterMalformed, format!("{} cannot be read: {error}.", shown(name)))
+    Refusal::new(
+        Code::ParameterMalformed,
+        format!("{} cannot be read: {error}.", shown(name)),
+    )
 }
 
 fn unused(name: ParameterName) -> Refusal {

@@ -57,7 +57,10 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Vec<OrderTerm>, Refusal> {
     bounded(name, text, ORDER_BY_TEXT_BYTES_MAX)?;
     let parts = split_at_commas(text);
     if parts.len() > ORDER_BY_TERMS_MAX {
-        return Err(malformed(name, &format!("a list of at most {ORDER_BY_TERMS_MAX} columns")));
+        return Err(malformed(
+            name,
+            &format!("a list of at most {ORDER_BY_TERMS_MAX} columns"),
+        ));
     }
     parts.into_iter().map(|part| parse_term(name, part)).collect()
 }
@@ -76,8 +79,11 @@ fn parse_term(name: &str, part: &str) -> Result<OrderTerm, Refusal> {
     let part = part.trim_matches(is_space);
     let (column, rest) = part.split_at_checked(column_end(part)).unwrap_or((part, ""));
     let column = Identifier::parse(column).map_err(|error| refuse(name, &error))?;
-    let words: Vec<String> =
-        rest.split(is_space).filter(|word| !word.is_empty()).map(str::to_ascii_uppercase).collect();
+    let words: Vec<String> = rest
+        .split(is_space)
+        .filter(|word| !word.is_empty())
+        .map(str::to_ascii_uppercase)
+        .collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let (direction, words) = match words.as_slice() {
         ["ASC", words @ ..] => (Direction::Ascending, words),
@@ -90,7 +96,11 @@ fn parse_term(name: &str, part: &str) -> Result<OrderTerm, Refusal> {
         ["NULLS", "LAST"] => Some(Nulls::Last),
         _ => return Err(malformed(name, "a list of column [ASC|DESC] [NULLS FIRST|LAST]")),
     };
-    Ok(OrderTerm { column, direction, nulls })
+    Ok(OrderTerm {
+        column,
+        direction,
+        nulls,
+    })
 }
 
 /// Where the column's name ends: at a space, or, once it began with a quote, after the quote that closes it.
@@ -113,21 +123,48 @@ mod tests {
 
     fn printed(text: &str) -> String {
         let terms = parse("order_by", text).unwrap();
-        terms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        terms
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     #[test]
     fn columns_and_directions_are_printed_in_one_form() {
         assert_eq!(printed("Name"), r#""name" ASC"#);
-        assert_eq!(printed(" a desc ,\n\"B c\" NULLS last"), r#""a" DESC, "B c" ASC NULLS LAST"#);
-        assert_eq!(printed(r#""x,"" y" Desc Nulls First"#), r#""x,"" y" DESC NULLS FIRST"#);
+        assert_eq!(
+            printed(" a desc ,\n\"B c\" NULLS last"),
+            r#""a" DESC, "B c" ASC NULLS LAST"#
+        );
+        assert_eq!(
+            printed(r#""x,"" y" Desc Nulls First"#),
+            r#""x,"" y" DESC NULLS FIRST"#
+        );
     }
 
     #[test]
     fn whatever_is_no_column_with_a_direction_is_refused() {
         for text in [
-            "", ",", "a,", "1", "a.b", "lower(a)", "a; drop table b", "a USING >", "a ASC DESC", "a NULLS", "a --x",
-            "(select 1)", "a NULLS FIRST LAST", "'a'", "$1", "\"a", "\"a\"b\" desc", "a\u{a0}desc", "a COLLATE \"C\"",
+            "",
+            ",",
+            "a,",
+            "1",
+            "a.b",
+            "lower(a)",
+            "a; drop table b",
+            "a USING >",
+            "a ASC DESC",
+            "a NULLS",
+            "a --x",
+            "(select 1)",
+            "a NULLS FIRST LAST",
+            "'a'",
+            "$1",
+            "\"a",
+            "\"a\"b\" desc",
+            "a\u{a0}desc",
+            "a COLLATE \"C\"",
         ] {
             assert!(parse("order_by", text).is_err(), "{text}");
         }

@@ -114,7 +114,9 @@ impl<'a> Reading<'a> {
         }
         if let Some((index, shared, kind)) = declared.find(&name) {
             once(&mut self.seen_declared, index, &name)?;
-            let scalar = kind.read(&value).ok_or_else(|| malformed(&name, kind.expectation()))?;
+            let scalar = kind
+                .read(&value)
+                .ok_or_else(|| malformed(&name, kind.expectation()))?;
             self.query.push((Arc::clone(shared), scalar));
             return Ok(());
         }
@@ -133,8 +135,12 @@ impl<'a> Reading<'a> {
             Known::LiveSse => self.live_sse = Some(read_bool(name, value)?),
             Known::ExperimentalLiveSse => self.experimental_live_sse = read_bool(name, value)?,
             Known::Cursor => self.cursor = Some(read(name, parse_number(value), "1 to 20 digits")?),
-            Known::ExpiredHandle => self.expired_handle = Some(read(name, ClientHandle::parse(value), HANDLE)?),
-            Known::CacheBuster => self.cache_buster = Some(read(name, CacheBuster::parse(value), CACHE_BUSTER)?),
+            Known::ExpiredHandle => {
+                self.expired_handle = Some(read(name, ClientHandle::parse(value), HANDLE)?)
+            }
+            Known::CacheBuster => {
+                self.cache_buster = Some(read(name, CacheBuster::parse(value), CACHE_BUSTER)?)
+            }
             Known::Log => self.log = Some(read(name, Log::named(value), "full or changes_only")?),
             Known::Table => self.definition.take_table(value)?,
             Known::Where => self.definition.take_where(value)?,
@@ -181,7 +187,11 @@ impl<'a> Reading<'a> {
         let offset = match self.offset {
             Some(offset) => offset,
             None if verb == Verb::Delete => Offset::Beginning,
-            None => return Err(missing("offset is required: -1, now, or the last electric-offset.")),
+            None => {
+                return Err(missing(
+                    "offset is required: -1, now, or the last electric-offset.",
+                ));
+            }
         };
         if live.waits() && !offset.needs_handle() {
             return Err(Refusal::new(
@@ -193,7 +203,9 @@ impl<'a> Reading<'a> {
             return Err(missing("handle is required when offset is neither -1 nor now."));
         }
         // Electric ignores the handle there; forwarded, it would only split what can be shared.
-        let handle = self.handle.filter(|_| offset.needs_handle() || verb == Verb::Delete);
+        let handle = self
+            .handle
+            .filter(|_| offset.needs_handle() || verb == Verb::Delete);
         let position = Position {
             offset,
             handle,
@@ -206,8 +218,21 @@ impl<'a> Reading<'a> {
         if subset.is_some() {
             check_subset(&position)?;
         }
-        let Self { log, definition, query, .. } = self;
-        Ok(Asked { verb, position, log, definition, query, subset, dropped })
+        let Self {
+            log,
+            definition,
+            query,
+            ..
+        } = self;
+        Ok(Asked {
+            verb,
+            position,
+            log,
+            definition,
+            query,
+            subset,
+            dropped,
+        })
     }
 
     fn live(&self) -> Result<Live, Refusal> {
@@ -245,7 +270,9 @@ fn read_bool(name: &str, value: &str) -> Result<bool, Refusal> {
 }
 
 fn once(seen: &mut u32, index: usize, name: &str) -> Result<(), Refusal> {
-    let bit = 1_u32.checked_shl(u32::try_from(index).unwrap_or(u32::MAX)).unwrap_or(0);
+    let bit = 1_u32
+        .checked_shl(u32::try_from(index).unwrap_or(u32::MAX))
+        .unwrap_or(0);
     if *seen & bit != 0 {
         return Err(duplicate(name));
     }
@@ -254,7 +281,10 @@ fn once(seen: &mut u32, index: usize, name: &str) -> Result<(), Refusal> {
 }
 
 pub(super) fn duplicate(name: &str) -> Refusal {
-    Refusal::new(Code::ParameterDuplicate, format!("{} was sent more than once.", query::shown(name)))
+    Refusal::new(
+        Code::ParameterDuplicate,
+        format!("{} was sent more than once.", query::shown(name)),
+    )
 }
 
 pub(super) fn malformed(name: &str, expectation: &str) -> Refusal {
@@ -269,12 +299,17 @@ fn missing(text: &'static str) -> Refusal {
 fn never(known: Known, name: &str) -> Refusal {
     let name = query::shown(name);
     match known {
-        Known::Servers => {
-            Refusal::new(Code::ParameterNotAllowed, format!("{name} is set by the server alone."))
-        }
-        _ if name == "params" => {
-            Refusal::new(Code::ParameterMalformed, "params must be spelled params[1], params[2] and so on.")
-        }
-        _ => Refusal::new(Code::ParameterMalformed, format!("{name} is not a parameter of subsets.")),
+        Known::Servers => Refusal::new(
+            Code::ParameterNotAllowed,
+            format!("{name} is set by the server alone."),
+        ),
+        _ if name == "params" => Refusal::new(
+            Code::ParameterMalformed,
+            "params must be spelled params[1], params[2] and so on.",
+        ),
+        _ => Refusal::new(
+            Code::ParameterMalformed,
+            format!("{name} is not a parameter of subsets."),
+        ),
     }
 }

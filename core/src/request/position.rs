@@ -43,8 +43,15 @@ impl Offset {
         }
         let (transaction, operation) = text.split_once('_')?;
         let transaction = parse_number(transaction)?;
-        let operation = if operation == "inf" { Op::Infinity } else { Op::At(parse_number(operation)?) };
-        Some(Self::At { transaction, operation })
+        let operation = if operation == "inf" {
+            Op::Infinity
+        } else {
+            Op::At(parse_number(operation)?)
+        };
+        Some(Self::At {
+            transaction,
+            operation,
+        })
     }
 
     /// Whether a handle belongs to it: at the start and at the end there is none yet.
@@ -59,15 +66,22 @@ impl fmt::Display for Offset {
         match self {
             Self::Beginning => f.write_str("-1"),
             Self::Now => f.write_str("now"),
-            Self::At { transaction, operation: Op::At(operation) } => write!(f, "{transaction}_{operation}"),
-            Self::At { transaction, operation: Op::Infinity } => write!(f, "{transaction}_inf"),
+            Self::At {
+                transaction,
+                operation: Op::At(operation),
+            } => write!(f, "{transaction}_{operation}"),
+            Self::At {
+                transaction,
+                operation: Op::Infinity,
+            } => write!(f, "{transaction}_inf"),
         }
     }
 }
 
 /// Reads up to 20 digits that fit 64 bits; nothing else.
 pub(crate) fn parse_number(text: &str) -> Option<u64> {
-    let digits = !text.is_empty() && text.len() <= NUMBER_DIGITS_MAX && text.bytes().all(|b| b.is_ascii_digit());
+    let digits =
+        !text.is_empty() && text.len() <= NUMBER_DIGITS_MAX && text.bytes().all(|b| b.is_ascii_digit());
     if digits { text.parse().ok() } else { None }
 }
 
@@ -146,15 +160,32 @@ impl<H> Position<H> {
     /// The same position with other handles.
     #[must_use]
     pub fn with_handles<G>(self, handle: Option<G>, expired_handle: Option<G>) -> Position<G> {
-        let Self { offset, live, cursor, cache_buster, handle: _, expired_handle: _ } = self;
-        Position { offset, handle, live, cursor, expired_handle, cache_buster }
+        let Self {
+            offset,
+            live,
+            cursor,
+            cache_buster,
+            handle: _,
+            expired_handle: _,
+        } = self;
+        Position {
+            offset,
+            handle,
+            live,
+            cursor,
+            expired_handle,
+            cache_buster,
+        }
     }
 }
 
 /// Refuses a subset that would wait: it is answered at once, so nothing could end the wait.
 pub(super) fn check_subset<H>(position: &Position<H>) -> Result<(), Refusal> {
     if position.live.waits() {
-        return Err(Refusal::new(Code::ParameterMalformed, "live cannot be true for a subset."));
+        return Err(Refusal::new(
+            Code::ParameterMalformed,
+            "live cannot be true for a subset.",
+        ));
     }
     Ok(())
 }
@@ -165,9 +196,14 @@ mod tests {
 
     #[test]
     fn offsets_are_printed_canonically() {
-        for (text, canonical) in
-            [("-1", "-1"), ("now", "now"), ("0_0", "0_0"), ("01_2", "1_2"), ("0_inf", "0_inf"), ("007_008", "7_8")]
-        {
+        for (text, canonical) in [
+            ("-1", "-1"),
+            ("now", "now"),
+            ("0_0", "0_0"),
+            ("01_2", "1_2"),
+            ("0_inf", "0_inf"),
+            ("007_008", "7_8"),
+        ] {
             assert_eq!(Offset::parse(text).unwrap().to_string(), canonical);
         }
         let most = format!("{0}_{0}", u64::MAX);
@@ -177,8 +213,24 @@ mod tests {
     #[test]
     fn what_electric_reads_leniently_is_no_offset_here() {
         for text in [
-            "", "-2", "NOW", " now", "1", "_", "1_", "_1", "+1_+2", "1_-1", "1_2_3", "1_INF", "inf_1", "1_ 2", "1_2\n",
-            "18446744073709551616_0", "000000000000000000001_0", "١_٢",
+            "",
+            "-2",
+            "NOW",
+            " now",
+            "1",
+            "_",
+            "1_",
+            "_1",
+            "+1_+2",
+            "1_-1",
+            "1_2_3",
+            "1_INF",
+            "inf_1",
+            "1_ 2",
+            "1_2\n",
+            "18446744073709551616_0",
+            "000000000000000000001_0",
+            "١_٢",
         ] {
             assert_eq!(Offset::parse(text), None, "{text}");
         }

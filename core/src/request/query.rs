@@ -17,18 +17,24 @@ pub(super) fn pairs(
         return Err(Refusal::new(Code::TargetTooLong, text));
     }
     let pairs = raw.split('&').filter(|pair| !pair.is_empty()).enumerate();
-    Ok(pairs.map(|(index, pair)| if index < QUERY_PARAMETERS_MAX { read_pair(pair) } else { Err(too_many()) }))
+    Ok(pairs.map(|(index, pair)| {
+        if index < QUERY_PARAMETERS_MAX {
+            read_pair(pair)
+        } else {
+            Err(too_many())
+        }
+    }))
 }
 
 fn read_pair(pair: &str) -> Result<(Cow<'_, str>, Cow<'_, str>), Refusal> {
     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-    let name = decode(name).map_err(|fault| malformed(Code::MalformedRequest, "A parameter's name", fault))?;
+    let name =
+        decode(name).map_err(|fault| malformed(Code::MalformedRequest, "A parameter's name", fault))?;
     if name.is_empty() || name.len() > PARAMETER_NAME_BYTES_MAX {
         let text = format!("A parameter's name must have 1 to {PARAMETER_NAME_BYTES_MAX} bytes.");
         return Err(Refusal::new(Code::MalformedRequest, text));
     }
-    let value =
-        decode(value).map_err(|fault| malformed(Code::ParameterMalformed, &shown(&name), fault))?;
+    let value = decode(value).map_err(|fault| malformed(Code::ParameterMalformed, &shown(&name), fault))?;
     Ok((name, value))
 }
 
@@ -70,7 +76,11 @@ fn decode(raw: &str) -> Result<Cow<'_, str>, Fault> {
     } else {
         Cow::Borrowed(raw)
     };
-    if text.chars().any(char::is_control) { Err(Fault::Control) } else { Ok(text) }
+    if text.chars().any(char::is_control) {
+        Err(Fault::Control)
+    } else {
+        Ok(text)
+    }
 }
 
 fn decode_bytes(raw: &str) -> Result<Vec<u8>, Fault> {

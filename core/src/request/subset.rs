@@ -91,7 +91,11 @@ impl Subset {
     #[must_use]
     pub fn to_body(&self) -> Vec<u8> {
         let order_by: Vec<String> = self.order_by.iter().map(ToString::to_string).collect();
-        let params = self.filter.iter().flat_map(Filter::parameters).map(ParameterText::as_str);
+        let params = self
+            .filter
+            .iter()
+            .flat_map(Filter::parameters)
+            .map(ParameterText::as_str);
         let inner = Inner {
             filter: self.filter.as_ref().map(Filter::text),
             params: (1_u16..).zip(params).collect(),
@@ -164,14 +168,25 @@ impl SubsetText {
         };
         let filter = read_filter(self.where_text.as_deref(), &values)?;
         let limit = self.limit.map(|text| read_rows("limit", &text, 1)).transpose()?;
-        let offset = self.offset.map(|text| read_rows("offset", &text, 0)).transpose()?;
-        let order_by =
-            self.order_by.map(|text| order::parse("order_by", &text)).transpose()?.unwrap_or_default();
+        let offset = self
+            .offset
+            .map(|text| read_rows("offset", &text, 0))
+            .transpose()?;
+        let order_by = self
+            .order_by
+            .map(|text| order::parse("order_by", &text))
+            .transpose()?
+            .unwrap_or_default();
         if order_by.is_empty() && (limit.is_some() || offset.is_some()) {
             let text = "order_by is required when limit or offset is present.";
             return Err(Refusal::new(Code::ParameterMissing, text));
         }
-        Ok(Subset { filter, limit, offset, order_by })
+        Ok(Subset {
+            filter,
+            limit,
+            offset,
+            order_by,
+        })
     }
 }
 
@@ -184,13 +199,18 @@ fn read_filter(text: Option<&str>, values: &BTreeMap<u16, String>) -> Result<Opt
         return if values.is_empty() {
             Ok(None)
         } else {
-            Err(malformed("params of a subset", "those of its where, and there is none"))
+            Err(malformed(
+                "params of a subset",
+                "those of its where, and there is none",
+            ))
         };
     };
     bounded("where of the subset", text, CLAUSE_TEXT_BYTES_MAX)?;
     let clause = Clause::read_client(text).map_err(|error| refuse("where of the subset", &error))?;
     let values = parameter_texts(values)?;
-    Filter::client(clause, values).map(Some).map_err(|error| refuse("where of the subset", &error))
+    Filter::client(clause, values)
+        .map(Some)
+        .map_err(|error| refuse("where of the subset", &error))
 }
 
 fn read_params_text(text: &str) -> Result<BTreeMap<u16, String>, Refusal> {
@@ -205,7 +225,8 @@ fn read_values(values: &BTreeMap<Arc<str>, Value>) -> Result<BTreeMap<u16, Strin
     let mut read = BTreeMap::new();
     for (key, value) in values {
         let index = parameter_number(key).filter(|index| *index <= PARAMETERS_MAX);
-        let index = index.ok_or_else(|| malformed("params", "an object with the keys \"1\", \"2\" and so on"))?;
+        let index =
+            index.ok_or_else(|| malformed("params", "an object with the keys \"1\", \"2\" and so on"))?;
         let text = match value {
             Value::String(text) => Cow::Borrowed(&**text),
             Value::Bool(true) => Cow::Borrowed("true"),
@@ -214,7 +235,11 @@ fn read_values(values: &BTreeMap<Arc<str>, Value>) -> Result<BTreeMap<u16, Strin
             Value::UInt(number) => Cow::Owned(number.to_string()),
             Value::Float(number) => Cow::Owned(number.to_string()),
             other @ (Value::Null | Value::List(_) | Value::Map(_)) => {
-                return Err(wrong_kind(&format!("params[{index}]"), "a string, a number or a boolean", other));
+                return Err(wrong_kind(
+                    &format!("params[{index}]"),
+                    "a string, a number or a boolean",
+                    other,
+                ));
             }
         };
         read.insert(index, text.into_owned());
