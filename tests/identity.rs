@@ -9,10 +9,16 @@
 
 #[path = "identity/carriers.rs"]
 mod carriers;
+#[path = "identity/choice.rs"]
+mod choice;
 #[path = "identity/claims.rs"]
 mod claims;
+#[path = "identity/dates.rs"]
+mod dates;
 #[path = "identity/development.rs"]
 mod development;
+#[path = "identity/forms.rs"]
+mod forms;
 #[path = "identity/keys.rs"]
 mod keys;
 #[path = "identity/memory.rs"]

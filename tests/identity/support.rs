@@ -307,3 +307,57 @@ pub(crate) fn assert_invalid(methods: &IdentityMethods, token: &str, what: &str)
         "{what}: nothing of it is remembered"
     );
 }
+
+/// One signer, one issuer with it, and whether this claim is taken.
+pub(crate) struct Bench {
+    pub(crate) signer: Signer,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        Self {
+            signer: signer(Algorithm::HS256),
+        }
+    }
+
+    pub(crate) fn source(&self) -> IssuerSource {
+        issuer(vec![self.signer.source()])
+    }
+
+    pub(crate) fn verdict(&self, claims: &Json) -> Option<Code> {
+        verdict(&methods_of(&self.signer), &self.signer.token(claims))
+    }
+
+    pub(crate) fn verdict_of_text(&self, claim: &str, value: &str) -> Option<Code> {
+        let token = self.signer.token_of(&header("HS256"), &claims_text(claim, value));
+        verdict(&methods_of(&self.signer), &token)
+    }
+
+    pub(crate) fn verdict_by(&self, source: IssuerSource, claims: &Json) -> Option<Code> {
+        verdict(&methods(vec![source]), &self.signer.token(claims))
+    }
+}
+
+pub(crate) fn token_with_header(signer: &Signer, header: &Json) -> String {
+    signer.token_of(&header.to_string(), &good_claims().to_string())
+}
+
+pub(crate) fn jwks(keys: &[Json]) -> KeySource {
+    KeySource::Jwks {
+        json: json!({ "keys": keys }).to_string().into_bytes(),
+        symmetric: false,
+    }
+}
+
+pub(crate) fn pem_source(algorithm: Algorithm, pem: &str) -> KeySource {
+    KeySource::Pem {
+        algorithm,
+        pem: pem.as_bytes().to_vec(),
+        kid: None,
+    }
+}
+
+pub(crate) fn token_with_kid(signer: &Signer, kid: &Json) -> String {
+    let header = json!({ "alg": signer.algorithm.as_str(), "kid": kid });
+    signer.token_of(&header.to_string(), &good_claims().to_string())
+}
