@@ -1,7 +1,9 @@
 //! The same ways to spoil a token, for every algorithm: what a verifier gets wrong, it gets wrong for one.
 
+use proptest::prelude::*;
 use serde_json::json;
-use shapegate::identity::Algorithm;
+use shapegate::identity::{Algorithm, CredentialHeaders, IdentityMethods};
+use shapegate_core::code::Code;
 
 use crate::support::{
     Signer, assert_invalid, base64url, from_base64url, good_claims, hmac_signer, methods_of, signer, verdict,
@@ -131,5 +133,42 @@ fn no_public_key_of_any_kind_is_a_shared_secret() {
             let token = hmac_signer(Algorithm::HS256, &secret).token(&good_claims());
             assert_invalid(&methods, &token, algorithm.as_str());
         }
+    }
+}
+
+fn code_of(methods: &IdentityMethods, header: &[u8]) -> Option<Code> {
+    methods
+        .authenticate(&CredentialHeaders::new([header]), crate::support::now())
+        .err()
+        .map(|refusal| refusal.code)
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_whatsoever_are_a_credential(header in proptest::collection::vec(any::<u8>(), 0..2_000)) {
+        let methods = methods_of(&signer(Algorithm::HS256));
+        let bearer = [b"Bearer ", header.as_slice()].concat();
+        prop_assert_eq!(code_of(&methods, &header), Some(Code::TokenInvalid));
+        prop_assert_eq!(code_of(&methods, &bearer), Some(Code::TokenInvalid));
+    }
+
+    #[test]
+    fn no_json_that_another_key_signed_is_a_credential(header in ".{0,200}", claims in ".{0,400}") {
+        let (ours, strange) = (signer(Algorithm::HS256), signer(Algorithm::HS256));
+        let methods = methods_of(&ours);
+        let bearer = format!("Bearer {}", strange.token_of(&header, &claims));
+        prop_assert_eq!(code_of(&methods, bearer.as_bytes()), Some(Code::TokenInvalid));
+    }
+
+    #[test]
+    fn a_good_token_with_one_byte_replaced_is_worthless(place in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let signer = signer(Algorithm::HS256);
+        let methods = methods_of(&signer);
+        let mut token = signer.token(&good_claims()).into_bytes();
+        let place = place.index(token.len());
+        prop_assume!(token[place] != byte);
+        token[place] = byte;
+        let code = code_of(&methods, &[b"Bearer ", token.as_slice()].concat());
+        prop_assert_eq!(code, Some(Code::TokenInvalid));
     }
 }
