@@ -55,6 +55,8 @@ pub const SUBSET_ROWS_MAX: u32 = i32::MAX.unsigned_abs();
 pub const REQUEST_LINE_BYTES_MAX: usize = 9_500;
 /// Bytes of a request line that Electric takes, at most.
 pub const REQUEST_LINE_BYTES_ELECTRIC: usize = 10_000;
+/// Bytes of a `source_id`.
+pub const SOURCE_ID_BYTES_MAX: usize = 128;
 /// Entity tags of a client's `if-none-match` that are passed on.
 pub const ENTITY_TAGS_MAX: usize = 8;
 

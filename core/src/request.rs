@@ -108,7 +108,7 @@ impl Asked {
             (None, _) => {}
         }
         let subset = Subset::parse_body(body)?;
-        position::check_subset(&self.position)?;
+        position::check_subset(self.verb, &self.position)?;
         self.subset = Some(subset);
         Ok(())
     }

@@ -216,7 +216,7 @@ impl<'a> Reading<'a> {
         };
         let subset = self.subset.map(|text| text.read()).transpose()?;
         if subset.is_some() {
-            check_subset(&position)?;
+            check_subset(verb, &position)?;
         }
         let Self {
             log,

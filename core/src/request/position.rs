@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::code::{Code, Refusal};
 use crate::handle::ClientHandle;
 use crate::limits::{CACHE_BUSTER_BYTES_MAX, NUMBER_DIGITS_MAX};
+use crate::request::Verb;
 
 /// The second part of a log position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -179,8 +180,12 @@ impl<H> Position<H> {
     }
 }
 
-/// Refuses a subset that would wait: it is answered at once, so nothing could end the wait.
-pub(super) fn check_subset<H>(position: &Position<H>) -> Result<(), Refusal> {
+/// Refuses a subset that would wait, since it is answered at once, and one that asks for no rows.
+pub(super) fn check_subset<H>(verb: Verb, position: &Position<H>) -> Result<(), Refusal> {
+    if !matches!(verb, Verb::Get | Verb::Post) {
+        let text = format!("{} takes no subset.", verb.as_str());
+        return Err(Refusal::new(Code::ParameterMalformed, text));
+    }
     if position.live.waits() {
         return Err(Refusal::new(
             Code::ParameterMalformed,
