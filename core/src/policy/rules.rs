@@ -259,7 +259,7 @@ fn interpolation(text: &str) -> Option<&'static str> {
         text.match_indices(mark)
             .any(|(at, _)| text.get(at + mark.len()..).is_some_and(name))
     };
-    [("{{", "{{…}}"), ("${", "${…}"), ("#{", "#{…}"), ("<%", "<%…%>")]
+    [("{{", "{{…}}"), ("${", "${…}"), ("#{", "#{…}"), ("<%=", "<%=…%>")]
         .into_iter()
         .find_map(|(mark, form)| opens(mark).then_some(form))
 }
