@@ -103,3 +103,16 @@ pub const PARAMETERS_MAX: u16 = 512;
 
 /// The longest value of one parameter, in bytes.
 pub const PARAMETER_BYTES_MAX: usize = 64 * 1024;
+
+// Rules.
+
+/// Bytes of the text of one expression.
+pub const EXPRESSION_BYTES_MAX: usize = 4096;
+/// How deep an expression may nest, in operations. Evaluating recurses that deep.
+pub const EXPRESSION_DEPTH_MAX: usize = 48;
+/// Bytes of a pattern of `matches()`; it is compiled at every evaluation.
+pub const PATTERN_BYTES_MAX: usize = 128;
+/// Rules of one shape.
+pub const RULES_MAX: usize = 64;
+/// Patterns of one `any_of`.
+pub const TABLE_PATTERNS_MAX: usize = 256;
