@@ -43,6 +43,8 @@ pub(super) struct Vocabulary {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Reads {
     pub(super) headers: bool,
+    /// Something that whoever sends the request chooses.
+    pub(super) chosen_by_client: bool,
 }
 
 /// Walks one expression; stops at the first fault.
@@ -55,7 +57,12 @@ pub(super) struct Checker<'v> {
 
 impl<'v> Checker<'v> {
     pub(super) fn new(vocabulary: &'v Vocabulary) -> Self {
-        Self { vocabulary, variables: Vec::new(), depth: 0, reads: Reads::default() }
+        Self {
+            vocabulary,
+            variables: Vec::new(),
+            depth: 0,
+            reads: Reads::default(),
+        }
     }
 
     pub(super) fn check(mut self, expression: &IdedExpr, known: &Known) -> Result<Reads, Fault> {
@@ -82,12 +89,16 @@ impl<'v> Checker<'v> {
             Expr::Select(_) => self.read(Path::of(expression), known),
             Expr::Call(call) if call.func_name == operators::INDEX => self.read(Path::of(expression), known),
             Expr::Call(call) => self.call(call, known),
-            Expr::List(list) => list.elements.iter().try_for_each(|element| self.visit(element, known)),
+            Expr::List(list) => list
+                .elements
+                .iter()
+                .try_for_each(|element| self.visit(element, known)),
             Expr::Map(map) => map.entries.iter().try_for_each(|entry| self.entry(entry, known)),
             Expr::Comprehension(comprehension) => self.comprehension(comprehension, known),
-            Expr::Struct(_) | Expr::Unspecified => {
-                Err(Fault::new("structures are not offered here", "use a list or plain values"))
-            }
+            Expr::Struct(_) | Expr::Unspecified => Err(Fault::new(
+                "structures are not offered here",
+                "use a list or plain values",
+            )),
         }
     }
 
@@ -97,9 +108,10 @@ impl<'v> Checker<'v> {
                 self.visit(&entry.key, known)?;
                 self.visit(&entry.value, known)
             }
-            EntryExpr::StructField(_) => {
-                Err(Fault::new("structures are not offered here", "use a list or plain values"))
-            }
+            EntryExpr::StructField(_) => Err(Fault::new(
+                "structures are not offered here",
+                "use a list or plain values",
+            )),
         }
     }
 
@@ -118,17 +130,25 @@ impl<'v> Checker<'v> {
         if self.variables.contains(&path.root) {
             return guarded(&path, known, |prefix| prefix.steps.is_empty());
         }
-        self.reads.headers |= roots::is_headers(&path);
+        self.note(&path);
         roots::check(&path, self.vocabulary, known)
+    }
+
+    fn note(&mut self, path: &Path) {
+        self.reads.headers |= roots::is_headers(path);
+        self.reads.chosen_by_client |= roots::is_chosen_by_client(path);
     }
 
     /// `has(operand.field)`: the operand is read, the field only asked for.
     fn presence(&mut self, operand: &IdedExpr, field: &str, known: &Known) -> Result<(), Fault> {
         let path = Path::of(operand).ok_or_else(|| {
-            Fault::new("has() of something computed", "name the claim in full: has(user.org.id)")
+            Fault::new(
+                "has() of something computed",
+                "name the claim in full: has(user.org.id)",
+            )
         })?;
         if roots::has_optional_members(&path) {
-            self.reads.headers |= roots::is_headers(&path);
+            self.note(&path);
             return roots::check_asked_for(&path.then(Step::Name(field.to_owned())), self.vocabulary);
         }
         self.read(Some(path), known)
@@ -146,7 +166,10 @@ impl<'v> Checker<'v> {
                 roots::check_user_is_readable(self.vocabulary)
             }
             (operators::IN, [key, container]) if is_headers(container) => {
-                self.reads.headers = true;
+                self.reads = Reads {
+                    headers: true,
+                    chosen_by_client: true,
+                };
                 self.visit(key, known)?;
                 roots::check_header_is_readable(self.vocabulary)
             }
@@ -169,22 +192,30 @@ impl<'v> Checker<'v> {
         if call.func_name == "matches" {
             self.regex(call)?;
         }
-        call.target.iter().try_for_each(|target| self.visit(target, known))?;
-        call.args.iter().try_for_each(|argument| self.visit(argument, known))
+        call.target
+            .iter()
+            .try_for_each(|target| self.visit(target, known))?;
+        call.args
+            .iter()
+            .try_for_each(|argument| self.visit(argument, known))
     }
 
     /// A pattern is compiled at every evaluation, so that it must be short, written out, and not in a loop.
     fn regex(&self, call: &CallExpr) -> Result<(), Fault> {
         let advice = "write it as a plain string, or use startsWith, endsWith or contains";
-        let Some(Expr::Literal(LiteralValue::String(pattern))) = call.args.last().map(|last| &last.expr) else {
+        let Some(Expr::Literal(LiteralValue::String(pattern))) = call.args.last().map(|last| &last.expr)
+        else {
             return Err(Fault::new("the pattern of matches() is computed", advice));
         };
         if pattern.len() > limits::PATTERN_BYTES_MAX {
-            let message = format!("the pattern of matches() has more than {} bytes", limits::PATTERN_BYTES_MAX);
+            let message = format!(
+                "the pattern of matches() has more than {} bytes",
+                limits::PATTERN_BYTES_MAX
+            );
             return Err(Fault::new(message, advice));
         }
-        if pattern.contains(['{', '\\']) && pattern.contains('{') {
-            return Err(Fault::new("the pattern of matches() repeats by number", advice));
+        if pattern.contains('{') {
+            return Err(Fault::new("the pattern of matches() has a {…}", advice));
         }
         if !self.variables.is_empty() {
             return Err(Fault::new("matches() inside of a comprehension", advice));
@@ -201,14 +232,26 @@ impl<'v> Checker<'v> {
             ));
         }
         self.visit(&loops.iter_range, known)?;
-        for name in [Some(&loops.iter_var), loops.iter_var2.as_ref(), Some(&loops.accu_var)].into_iter().flatten() {
+        for name in [
+            Some(&loops.iter_var),
+            loops.iter_var2.as_ref(),
+            Some(&loops.accu_var),
+        ]
+        .into_iter()
+        .flatten()
+        {
             if roots::is_taken(name) {
                 let message = format!("the variable {name:?} hides what has that name already");
                 return Err(Fault::new(message, "choose another name for it"));
             }
             self.variables.push(name.clone());
         }
-        for part in [&loops.accu_init, &loops.loop_cond, &loops.loop_step, &loops.result] {
+        for part in [
+            &loops.accu_init,
+            &loops.loop_cond,
+            &loops.loop_step,
+            &loops.result,
+        ] {
             self.visit(part, known)?;
         }
         self.variables.clear();
@@ -226,14 +269,18 @@ fn is_headers(container: &IdedExpr) -> bool {
 
 /// Every path that leads to this one, and it itself, is there.
 pub(super) fn guarded(path: &Path, known: &Known, certain: impl Fn(&Path) -> bool) -> Result<(), Fault> {
-    let missing = path.prefixes().find(|prefix| !certain(prefix) && !known.has(prefix));
+    let missing = path
+        .prefixes()
+        .find(|prefix| !certain(prefix) && !known.has(prefix));
     missing.map_or(Ok(()), |prefix| Err(unguarded(&prefix)))
 }
 
 fn unguarded(path: &Path) -> Fault {
     let guard = match path.steps.last() {
         None => format!("{path} != null"),
-        Some(Step::Name(_)) if path.names().is_some() && !path.to_string().contains('[') => format!("has({path})"),
+        Some(Step::Name(_)) if path.names().is_some() && !path.to_string().contains('[') => {
+            format!("has({path})")
+        }
         Some(_) => "a test with `in`".to_owned(),
     };
     let advice = format!("put `{guard} && …` before it, or map the claim with a default");

@@ -60,10 +60,17 @@ pub(super) struct Fault {
 
 impl Fault {
     pub(super) fn new(message: impl Into<String>, advice: impl Into<Cow<'static, str>>) -> Self {
-        Self { message: message.into(), advice: advice.into() }
+        Self {
+            message: message.into(),
+            advice: advice.into(),
+        }
     }
 
     pub(super) fn at(self, part: Part) -> PolicyError {
-        PolicyError { part, message: self.message, advice: self.advice }
+        PolicyError {
+            part,
+            message: self.message,
+            advice: self.advice,
+        }
     }
 }

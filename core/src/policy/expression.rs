@@ -25,11 +25,21 @@ impl Expression {
             return Err(Fault::new(message, "split it into several rules"));
         }
         let tree = Parser::new().parse(text).map_err(|errors| {
-            let first = errors.errors.first().map_or_else(String::new, |error| error.msg.clone());
-            Fault::new(format!("not a CEL expression: {first}"), "see https://cel.dev for the language")
+            let first = errors
+                .errors
+                .first()
+                .map_or_else(String::new, |error| error.msg.clone());
+            Fault::new(
+                format!("not a CEL expression: {first}"),
+                "see https://cel.dev for the language",
+            )
         })?;
         let reads = Checker::new(vocabulary).check(&tree, known)?;
-        Ok(Self { text: text.to_owned(), tree, reads })
+        Ok(Self {
+            text: text.to_owned(),
+            tree,
+            reads,
+        })
     }
 
     /// What is there once this was found to be true.

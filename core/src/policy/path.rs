@@ -24,7 +24,10 @@ impl Path {
     /// The path that an expression spells, if it is nothing but a path.
     pub(super) fn of(expression: &IdedExpr) -> Option<Self> {
         match &expression.expr {
-            Expr::Ident(name) => Some(Self { root: name.clone(), steps: Vec::new() }),
+            Expr::Ident(name) => Some(Self {
+                root: name.clone(),
+                steps: Vec::new(),
+            }),
             Expr::Select(select) if !select.test => {
                 Some(Self::of(&select.operand)?.then(Step::Name(select.field.clone())))
             }
