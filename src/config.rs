@@ -36,7 +36,7 @@ pub use conflicts::OPEN_ROUTE_LAST;
 pub use cors::{Cors, OriginPattern, Origins};
 pub use electric::{Authority, ElectricSettings, ElectricUrl};
 pub use files::KEY_FILE_BYTES_MAX;
-pub use identity::{Audience, IdentityMethod, JwtSettings, LIFETIME_MAX_DEFAULT};
+pub use identity::{IdentitySettings, LIFETIME_MAX_DEFAULT};
 pub use network::{Network, NetworkError};
 pub use path::{CAPTURE_BYTES_MAX, PATH_BYTES_MAX, PathError, PathPattern, SEGMENTS_MAX, Segment, is_capture_text};
 pub use print::REDACTED;
@@ -59,8 +59,8 @@ pub struct Config {
     pub server: ServerSettings,
     /// The upstream.
     pub electric: ElectricSettings,
-    /// How those who ask are known, in the order of the file.
-    pub identity: Vec<IdentityMethod>,
+    /// How those who ask are known.
+    pub identity: IdentitySettings,
     /// Which pages of other origins may read answers.
     pub cors: Cors,
     /// What may be synced, in the order of the file.
@@ -177,7 +177,7 @@ fn check(reading: &mut Reading<'_>, root: &Node) -> Option<Config> {
     let electric = section.require(reading, "electric", "write `electric: { url: …, secret: { env: ELECTRIC_SECRET } }`");
     let electric = electric.and_then(|entry| electric::electric(reading, &entry.value));
     let identity = section.get(reading, "identity");
-    let identity = identity.map_or_else(|| Some(Vec::new()), |entry| identity::identity(reading, &entry.value));
+    let identity = identity.map_or_else(|| Some(IdentitySettings::default()), |entry| identity::identity(reading, &entry.value));
     let cors = section.get(reading, "cors");
     let cors = cors.map_or_else(|| Some(Cors::default()), |entry| cors::cors(reading, &entry.value));
     let defaults = section.get(reading, "defaults").and_then(|entry| client::defaults(reading, &entry.value));

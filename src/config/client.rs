@@ -40,20 +40,17 @@ pub enum SubsetSetting {
 pub enum IgnoredName {
     /// `table`
     Table,
-    /// `where`
+    /// `where`, and `params[n]` with it
     Where,
-    /// `params[n]`
-    Params,
     /// `columns`
     Columns,
     /// `replica`
     Replica,
 }
 
-const IGNORED_NAMES: [(&str, IgnoredName); 5] = [
+const IGNORED_NAMES: [(&str, IgnoredName); 4] = [
     ("table", IgnoredName::Table),
     ("where", IgnoredName::Where),
-    ("params", IgnoredName::Params),
     ("columns", IgnoredName::Columns),
     ("replica", IgnoredName::Replica),
 ];
