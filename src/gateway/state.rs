@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
+use pingora_http::RequestHeader;
 use quick_cache::sync::Cache;
+use shapegate_core::code::Refusal;
 use shapegate_core::permit::Allowed;
 use shapegate_core::policy::{DecisionKey, Facts};
 use tokio::sync::watch;
@@ -14,7 +16,7 @@ use super::request_id::RequestIds;
 use crate::admin::Metrics;
 use crate::clock::Clock;
 use crate::hub::{Fetch, Upstream};
-use crate::tenant::Snapshot;
+use crate::tenant::{Snapshot, Tenant};
 
 /// Decisions remembered; each is a few hundred bytes.
 const DECISIONS_MAX: usize = 100_000;
@@ -54,7 +56,7 @@ impl Loaded {
     /// # Errors
     /// 404 when there is none.
     pub fn tenant_of(&self, _head: &RequestHeader) -> Result<&Tenant, Refusal> {
-        self.snapshot.only().ok_or_else(|| Refusal::new(Code::NotFound, "There is no such route."))
+        Ok(self.snapshot.default_tenant())
     }
 
     /// Every tenant's upstream.
