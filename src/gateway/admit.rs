@@ -10,7 +10,7 @@ use shapegate_core::answer::{Audience, Expected, if_none_match_for_upstream};
 use shapegate_core::code::{Code, Refusal};
 use shapegate_core::identity::Identity;
 use shapegate_core::permit::{Allowed, Permit};
-use shapegate_core::policy::{Facts, HeaderValue as RuleHeader, Headers, RequestFacts, Withheld};
+use shapegate_core::policy::{HeaderValue as RuleHeader, Headers, RequestFacts, Withheld};
 use shapegate_core::request::{Asked, Scalar, Verb};
 use shapegate_core::time::{Now, Until};
 use shapegate_core::upstream::UpstreamRequest;
