@@ -25,6 +25,7 @@ use crate::limits::{
     CACHE_BUSTER_BYTES_MAX, NUMBER_DIGITS_MAX, REQUEST_LINE_BYTES_ELECTRIC, REQUEST_LINE_BYTES_MAX,
     UPSTREAM_HANDLE_BYTES_MAX,
 };
+use crate::permit::Permit;
 use crate::request::{Live, Position, Subset, Verb};
 
 /// The longest method, so that a definition fits for all of them or for none.
@@ -137,7 +138,7 @@ pub struct UpstreamRequest {
 }
 
 /// What a request is built from; a permit has it all.
-pub(crate) struct Parts<'a> {
+struct Parts<'a> {
     verb: Verb,
     definition: &'a EncodedDefinition,
     position: &'a Position<UpstreamHandle>,
@@ -145,7 +146,24 @@ pub(crate) struct Parts<'a> {
 }
 
 impl UpstreamRequest {
-    pub(crate) fn assemble(parts: &Parts<'_>, base: &UpstreamBase) -> Result<Self, Refusal> {
+    /// Builds the request that a permit stands for.
+    ///
+    /// # Errors
+    ///
+    /// 403 when the definition does not fit into a request line.
+    pub fn build(permit: &Permit, base: &UpstreamBase) -> Result<Self, Refusal> {
+        Self::assemble(
+            &Parts {
+                verb: permit.verb(),
+                definition: permit.encoded(),
+                position: permit.position(),
+                subset: permit.subset(),
+            },
+            base,
+        )
+    }
+
+    fn assemble(parts: &Parts<'_>, base: &UpstreamBase) -> Result<Self, Refusal> {
         parts.definition.check(base)?;
         let verb = if parts.subset.is_some() {
             Verb::Post

@@ -1,6 +1,8 @@
 //! The process: listeners, background work, the end.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,37 +21,22 @@ use super::connection::{ConnectionBook, ConnectionLimits, Guarded};
 use super::drain::DrainOnSignal;
 use super::service::Gateway;
 use super::state::State;
-use super::tls::{self, ServedCertificate, TlsError};
+use super::tls::{self, TlsError};
 use crate::admin::listener::Admin;
+use crate::config::{AdminListen, ServerSettings, Tls};
 
 /// Requests on one downstream connection before it is closed, so that what it grew is given back.
 const REQUESTS_PER_CONNECTION_MAX: u32 = 10_000;
+/// How long an HTTP/1.1 connection may idle between requests.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(75);
+/// The longest that requests in flight are waited for at the end: above Electric's 20 s poll.
+const GRACE_PERIOD: Duration = Duration::from_secs(30);
 /// How long an HTTP/2 connection without a stream stays open.
 const H2_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// Idle upstream connections kept, over all upstreams.
 pub const IDLE_UPSTREAM_CONNECTIONS_MAX: usize = 4096;
 /// Attempts at an upstream: the first, and one more on a pooled connection that turned out to be closed.
 const ATTEMPTS_MAX: usize = 2;
-
-/// How the process listens and ends.
-pub struct ServerSettings {
-    /// Where clients are served.
-    pub listen: Vec<SocketAddr>,
-    /// Certificates for TLS; none for plain HTTP.
-    pub certificates: Vec<ServedCertificate>,
-    /// Where operators are served: metrics, readiness.
-    pub admin: Option<SocketAddr>,
-    /// The same, read-only, for probes from other hosts.
-    pub health: Option<SocketAddr>,
-    /// Worker threads.
-    pub threads: usize,
-    /// Caps and deadlines of connections.
-    pub connections: ConnectionLimits,
-    /// Addresses to which the cap per address does not apply.
-    pub is_trusted_proxy: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
-    /// The longest that requests in flight are waited for at the end.
-    pub grace_period: Duration,
-}
 
 /// Why the process cannot serve.
 #[derive(Debug, Error)]
@@ -63,32 +50,31 @@ pub enum ServeError {
 }
 
 /// The server's settings for Pingora.
-pub fn server_conf(threads: usize) -> Arc<ServerConf> {
-    Arc::new(ServerConf {
+pub fn server_conf(threads: usize) -> ServerConf {
+    ServerConf {
         threads,
         max_retries: ATTEMPTS_MAX,
         upstream_keepalive_pool_size: IDLE_UPSTREAM_CONNECTIONS_MAX,
         grace_period_seconds: Some(0),
         graceful_shutdown_timeout_seconds: Some(1),
         ..ServerConf::default()
-    })
+    }
 }
 
 /// The proxy behind its connection caps: what a listener serves.
-pub fn app(
-    state: &Arc<State>,
-    settings: &ServerSettings,
-    conf: &Arc<ServerConf>,
-) -> Guarded<HttpProxy<Gateway>> {
-    let trusted = Arc::clone(&settings.is_trusted_proxy);
-    let book = ConnectionBook::new(
-        settings.connections.clone(),
-        move |ip| trusted(ip),
-        Arc::clone(&state.clock),
-        Arc::clone(&state.metrics),
-    );
+pub fn app(state: &Arc<State>, settings: &ServerSettings, conf: ServerConf) -> Guarded<HttpProxy<Gateway>> {
+    let limits = ConnectionLimits {
+        connections_max: settings.limits.connections_max,
+        connections_per_address_max: settings.limits.connections_per_address_max,
+        head_timeout: settings.limits.head_deadline,
+        keepalive_timeout: KEEPALIVE_TIMEOUT,
+    };
+    let trusted = settings.trusted_proxies.clone();
+    let is_trusted = move |ip| trusted.iter().any(|network| network.contains(ip));
+    let (clock, metrics) = (Arc::clone(&state.clock), Arc::clone(&state.metrics));
+    let book = ConnectionBook::new(limits, is_trusted, clock, metrics);
     let gateway = Gateway::new(Arc::clone(state), Arc::clone(&book));
-    let mut proxy = http_proxy(conf, gateway);
+    let mut proxy = http_proxy(&Arc::new(conf), gateway);
     let mut options = HttpServerOptions::default();
     options.keepalive_request_limit = Some(REQUESTS_PER_CONNECTION_MAX);
     options.h2_idle_timeout = Some(H2_IDLE_TIMEOUT);
@@ -100,19 +86,16 @@ pub fn app(
 ///
 /// # Errors
 /// When it cannot start.
-pub fn run(state: &Arc<State>, mut settings: ServerSettings) -> Result<(), ServeError> {
-    let conf = server_conf(settings.threads);
-    let mut server = Server::new_with_opt_and_conf(None::<Opt>, (*conf).clone());
+pub fn run(state: &Arc<State>, settings: &ServerSettings) -> Result<(), ServeError> {
+    let mut server = Server::new_with_opt_and_conf(None::<Opt>, server_conf(threads()));
     server.bootstrap();
-
-    let mut service = Service::new("gateway".to_owned(), app(state, &settings, &conf));
-    for (index, address) in settings.listen.iter().enumerate() {
-        let certificates = if index == 0 { std::mem::take(&mut settings.certificates) } else { Vec::new() };
-        service.add_listener(listener(*address, certificates)?);
+    let mut service = Service::new("gateway".to_owned(), app(state, settings, server_conf(threads())));
+    for address in &settings.listen {
+        service.add_listener(listener(*address, settings.tls.as_ref())?);
     }
     server.add_service(service);
-    for address in [settings.admin, settings.health].into_iter().flatten() {
-        server.add_service(Admin::service(Arc::clone(state), address));
+    for listener in operators_listeners(settings) {
+        server.add_service(Admin::service(Arc::clone(state), listener));
     }
     server.add_service(background_service("background", Background(Arc::clone(state))));
     server.run(RunArgs {
@@ -120,14 +103,33 @@ pub fn run(state: &Arc<State>, mut settings: ServerSettings) -> Result<(), Serve
             drain: state.drain.clone(),
             metrics: Arc::clone(&state.metrics),
             clock: Arc::clone(&state.clock),
-            grace_period: settings.grace_period,
+            grace_period: GRACE_PERIOD,
         }),
     });
     Ok(())
 }
 
+/// A worker a core.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// Where operators and probes are served.
+fn operators_listeners(settings: &ServerSettings) -> Vec<ListenerConfig> {
+    let admin = match &settings.admin {
+        AdminListen::Off => None,
+        AdminListen::Tcp(address) => Some(ListenerConfig::tcp(address.to_string())),
+        AdminListen::Unix(path) => {
+            let owner_only = std::fs::Permissions::from_mode(0o600);
+            Some(ListenerConfig::uds(path.display().to_string()).permissions(owner_only))
+        }
+    };
+    let health = settings.health.map(|address| ListenerConfig::tcp(address.to_string()));
+    admin.into_iter().chain(health).collect()
+}
+
 /// One listening socket. Its read buffer is off: Pingora's default is 64 KiB a connection.
-fn listener(address: SocketAddr, certificates: Vec<ServedCertificate>) -> Result<ListenerConfig, ServeError> {
+fn listener(address: SocketAddr, tls: Option<&Tls>) -> Result<ListenerConfig, ServeError> {
     let mut options = TcpSocketOptions::default();
     options.tcp_keepalive = Some(TcpKeepalive {
         idle: Duration::from_secs(60),
@@ -138,10 +140,10 @@ fn listener(address: SocketAddr, certificates: Vec<ServedCertificate>) -> Result
     let listener = ListenerConfig::tcp(address.to_string())
         .tcp_socket_options(options)
         .l4_buffer(L4BufferSettings::default().read(0));
-    if certificates.is_empty() {
-        return Ok(listener);
-    }
-    Ok(listener.tls(tls::settings(certificates)?))
+    Ok(match tls {
+        None => listener,
+        Some(tls) => listener.tls(tls::settings(tls)?),
+    })
 }
 
 /// What runs beside the requests.

@@ -14,6 +14,9 @@ use crate::limits::{
 use crate::request::parse::{duplicate, is_blank, malformed};
 use crate::request::query::shown;
 
+/// Characters of a parser's error that a refusal repeats.
+const ERROR_CHARACTERS_SHOWN: usize = 300;
+
 /// A parameter that belongs to a shape's definition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ParameterName {
@@ -229,12 +232,19 @@ pub(super) fn bounded(name: &str, value: &str, bytes_max: usize) -> Result<(), R
     }
 }
 
-/// A refusal of a value by a parser: its own words say what is wrong, and hold no more than the client sent.
+/// A refusal of a value by a parser: its own words say what is wrong.
 pub(super) fn refuse(name: &str, error: &dyn std::error::Error) -> Refusal {
-    Refusal::new(
-        Code::ParameterMalformed,
-        format!("{} cannot be read: {error}.", shown(name)),
-    )
+    let text = format!("{} cannot be read: {}.", shown(name), brief(error));
+    Refusal::new(Code::ParameterMalformed, text)
+}
+
+/// An error's words, cut: some repeat what the client sent.
+pub(super) fn brief(error: &dyn std::error::Error) -> String {
+    let words = error.to_string();
+    match words.char_indices().nth(ERROR_CHARACTERS_SHOWN) {
+        Some((end, _)) => format!("{}…", words.get(..end).unwrap_or_default()),
+        None => words,
+    }
 }
 
 fn unused(name: ParameterName) -> Refusal {

@@ -16,7 +16,7 @@ use crate::limits::{
     CLAUSE_TEXT_BYTES_MAX, PARAMETERS_MAX, SUBSET_BODY_BYTES_MAX, SUBSET_BODY_DEPTH_MAX,
     SUBSET_BODY_VALUES_MAX, SUBSET_ROWS_MAX,
 };
-use crate::request::definition::{bounded, parameter_number, parameter_texts, refuse};
+use crate::request::definition::{bounded, brief, parameter_number, parameter_texts, refuse};
 use crate::request::order::{self, OrderTerm};
 use crate::request::parse::malformed;
 use crate::value::Value;
@@ -46,8 +46,12 @@ impl Subset {
     ///
     /// 400 with a sentence that names the key.
     pub fn parse_body(body: &[u8]) -> Result<Self, Refusal> {
-        let value = json::parse(body, BODY_LIMITS)
-            .map_err(|error| body_refusal(format!("The body is not the JSON that is taken: {error}.")))?;
+        let value = json::parse(body, BODY_LIMITS).map_err(|error| {
+            body_refusal(format!(
+                "The body is not the JSON that is taken: {}.",
+                brief(&error)
+            ))
+        })?;
         let Value::Map(members) = value else {
             return Err(body_refusal("The body must be a JSON object."));
         };
