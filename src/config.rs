@@ -18,6 +18,7 @@ mod keys;
 mod merge;
 mod network;
 mod path;
+mod policy;
 mod print;
 mod problem;
 mod reading;
@@ -39,6 +40,7 @@ pub use files::KEY_FILE_BYTES_MAX;
 pub use identity::{IdentitySettings, LIFETIME_MAX_DEFAULT};
 pub use network::{Network, NetworkError};
 pub use path::{CAPTURE_BYTES_MAX, PATH_BYTES_MAX, PathError, PathPattern, SEGMENTS_MAX, Segment, is_capture_text};
+pub use policy::{CheckedShape, DEFAULT_TENANT};
 pub use print::REDACTED;
 pub use problem::{Problem, Problems, Severity};
 pub use rules::{ParamSetting, RULES_MAX, RowsSetting, RuleSettings};
@@ -64,7 +66,7 @@ pub struct Config {
     /// Which pages of other origins may read answers.
     pub cors: Cors,
     /// What may be synced, in the order of the file.
-    pub shapes: Vec<ShapeSettings>,
+    pub shapes: Vec<CheckedShape>,
 }
 
 /// A configuration with what was noticed while it was read.
@@ -191,5 +193,9 @@ fn check(reading: &mut Reading<'_>, root: &Node) -> Option<Config> {
     conflicts::routes(reading, &shapes);
     let identity = identity?;
     conflicts::nobody_can_enter(reading, &shapes, &identity);
+    let certain = identity.certain_claims();
+    let tagger = electric.as_ref().and_then(policy::tagger);
+    // Every shape is compiled, whatever else is wrong: its faults belong into the same list.
+    let shapes = shapes.into_iter().filter_map(|shape| policy::compile(reading, shape, &certain, tagger.as_ref())).collect();
     Some(Config { server: server?, electric: electric?, identity, cors: cors?, shapes })
 }
