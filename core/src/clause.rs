@@ -11,7 +11,10 @@ use std::fmt;
 mod error;
 mod expression;
 mod filter;
+mod lexer;
 mod parameter;
+mod print;
+mod read;
 
 pub use error::{ClauseError, ClauseProblem, Place};
 pub use expression::{
@@ -22,6 +25,7 @@ pub use filter::{Filter, FilterError};
 pub use parameter::{ParameterError, ParameterText};
 
 use crate::identifier::Identifier;
+use read::Author;
 
 /// A filter, still without values for its parameters. Its `Display` is the canonical text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -32,16 +36,16 @@ impl Clause {
     ///
     /// # Errors
     /// When the text is not, in whole, a filter that both Postgres and Electric read as we do.
-    pub fn read_policy(_text: &str) -> Result<Self, ClauseError> {
-        Err(ClauseProblem::Empty.into())
+    pub fn read_policy(text: &str) -> Result<Self, ClauseError> {
+        read::read(text, Author::Policy).map(Self)
     }
 
     /// Reads a filter that a client asks for: no subqueries, and no `NULL` as a value.
     ///
     /// # Errors
     /// As for a policy's.
-    pub fn read_client(_text: &str) -> Result<Self, ClauseError> {
-        Err(ClauseProblem::Empty.into())
+    pub fn read_client(text: &str) -> Result<Self, ClauseError> {
+        read::read(text, Author::Client).map(Self)
     }
 
     /// The tree.
@@ -83,7 +87,7 @@ fn outer_columns<'a>(expression: &'a Expression, found: &mut Vec<&'a Identifier>
 }
 
 impl fmt::Display for Clause {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Ok(())
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }

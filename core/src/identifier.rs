@@ -59,7 +59,7 @@ impl Identifier {
     /// Takes a name exactly as the catalogue has it.
     ///
     /// # Errors
-    /// When it is empty, too long, or contains a control character.
+    /// When it is empty, too long, contains a control character, or has quotes where Electric misreads them.
     pub fn exact(name: &str) -> Result<Self, IdentifierError> {
         if name.is_empty() {
             return Err(IdentifierError::Empty);
@@ -69,6 +69,10 @@ impl Identifier {
         }
         if name.chars().any(char::is_control) {
             return Err(IdentifierError::ControlCharacter);
+        }
+        // Doubled and between the outer quotes these would be runs of three and more, which Electric misreads.
+        if name.starts_with('"') || name.ends_with('"') || name.contains("\"\"") {
+            return Err(IdentifierError::Quotes);
         }
         Ok(Self(name.into()))
     }
@@ -119,23 +123,11 @@ pub(crate) fn is_part(c: char) -> bool {
 /// What follows an opening quote, up to the closing one, which must be the last character.
 fn unquote(rest: &str) -> Result<String, IdentifierError> {
     let body = rest.strip_suffix('"').ok_or(IdentifierError::Quotes)?;
-    let mut name = String::with_capacity(body.len());
-    let mut quotes = 0_usize;
-    for c in body.chars() {
-        quotes = if c == '"' { quotes + 1 } else { 0 };
-        // Electric misreads runs of three and more; a run at either end touches the outer quote.
-        if quotes > 2 {
-            return Err(IdentifierError::Quotes);
-        }
-        if quotes != 1 {
-            name.push(c);
-        }
-    }
-    let odd = body.split(|c| c != '"').any(|run| run.len() % 2 == 1);
-    if odd || body.starts_with('"') || body.ends_with('"') {
+    let parts: Vec<&str> = body.split("\"\"").collect();
+    if parts.iter().any(|part| part.contains('"')) {
         return Err(IdentifierError::Quotes);
     }
-    Ok(name)
+    Ok(parts.join("\""))
 }
 
 /// Splits at a separator outside of quotes, into at most `parts_max` parts.
