@@ -33,6 +33,16 @@ pub(crate) enum Content {
     Stream(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
 }
 
+impl Content {
+    /// What is left for a `HEAD`: nothing, but a known length is still told.
+    pub(crate) fn without_body(self, headers: &mut HeaderMap) -> Self {
+        if let Self::Whole(bytes) = &self {
+            headers.insert(header::CONTENT_LENGTH, bytes.len().into());
+        }
+        Self::Chunked(Vec::new())
+    }
+}
+
 /// A status, headers, a body.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -68,9 +78,13 @@ impl Answer {
         Self::new(StatusCode::OK, content).with(header::CONTENT_TYPE, JSON)
     }
 
-    /// 400, with Electric's words.
+    /// 400, with Electric's words; 500 where Electric has none.
     pub(crate) fn invalid(errors: Errors, method_is_cached: bool) -> Self {
-        let body = json!({"message": "Invalid request", "errors": errors.0});
+        if errors.crash {
+            let body = json!({"error": "Internal server error"});
+            return Self::json(StatusCode::INTERNAL_SERVER_ERROR, &body);
+        }
+        let body = json!({"message": "Invalid request", "errors": errors.fields});
         Self::json(StatusCode::BAD_REQUEST, &body).uncached(method_is_cached)
     }
 

@@ -78,6 +78,9 @@ fn check_names(params: &BTreeMap<String, String>) -> Result<(), Errors> {
 }
 
 fn unreadable(text: &str, error: &ClauseError) -> Errors {
+    if error.problem == ClauseProblem::NumberNeedsParameter {
+        return Errors::crash();
+    }
     let place = error.place.filter(|place| place.line == 1);
     let index = place
         .and_then(|place| usize::try_from(place.column.saturating_sub(1)).ok())

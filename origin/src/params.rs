@@ -14,7 +14,11 @@ pub(crate) use merge::merged;
 
 /// What is wrong, by field: the `errors` of a 400.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Errors(pub(crate) Map<String, Value>);
+pub(crate) struct Errors {
+    pub(crate) fields: Map<String, Value>,
+    /// Electric fails on such a request instead of refusing it.
+    pub(crate) crash: bool,
+}
 
 impl Errors {
     pub(crate) fn of(field: &str, message: impl Into<String>) -> Self {
@@ -23,19 +27,29 @@ impl Errors {
         errors
     }
 
+    pub(crate) fn crash() -> Self {
+        Self {
+            crash: true,
+            ..Self::default()
+        }
+    }
+
     /// The same errors, below a field.
     pub(crate) fn under(self, field: &str) -> Self {
         let mut outer = Map::new();
-        outer.insert(field.to_owned(), Value::Object(self.0));
-        Self(outer)
+        outer.insert(field.to_owned(), Value::Object(self.fields));
+        Self {
+            fields: outer,
+            ..self
+        }
     }
 
     fn add(&mut self, field: &str, message: impl Into<String>) {
-        self.0.insert(field.to_owned(), json!([message.into()]));
+        self.fields.insert(field.to_owned(), json!([message.into()]));
     }
 
     fn check(self) -> Result<(), Self> {
-        if self.0.is_empty() { Ok(()) } else { Err(self) }
+        if self.fields.is_empty() { Ok(()) } else { Err(self) }
     }
 }
 
@@ -80,7 +94,7 @@ impl Params {
         let fields = Fields::cast(given, &mut errors);
         let live = given.get("live").is_some_and(|live| live != "false");
         let sse = cast::sse(given, &mut errors);
-        if fields.offset.is_none() && !errors.0.contains_key("offset") {
+        if fields.offset.is_none() && !errors.fields.contains_key("offset") {
             errors.add("offset", "can't be blank");
         }
         errors.check()?;

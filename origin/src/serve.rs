@@ -226,7 +226,7 @@ fn finish(
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     let body = match is_head {
-        true => Body::empty(),
+        true => into_body(answer.content.without_body(headers), None),
         false => into_body(answer.content, cut),
     };
     let mut response = Response::new(body);

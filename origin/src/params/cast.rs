@@ -117,7 +117,7 @@ fn fields_of_subset(given: &Map<String, Value>) -> Result<SubsetAsked, Errors> {
         order_by: text(given, "order_by", &mut errors),
     };
     let cut = asked.limit.is_some() || asked.offset.is_some();
-    if cut && asked.order_by.is_none() && !errors.0.contains_key("order_by") {
+    if cut && asked.order_by.is_none() && !errors.fields.contains_key("order_by") {
         let message = "order_by is required when limit or offset is present";
         errors.add("order_by", message);
     }

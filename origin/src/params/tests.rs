@@ -11,7 +11,7 @@ fn read(query: &str, body: Value) -> Result<Params, Errors> {
 }
 
 fn errors(query: &str) -> Value {
-    Value::Object(read(query, json!({})).unwrap_err().0)
+    Value::Object(read(query, json!({})).unwrap_err().fields)
 }
 
 #[test]
