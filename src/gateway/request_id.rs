@@ -14,13 +14,17 @@ pub struct RequestIds {
 impl RequestIds {
     /// Ids that begin with `start`, which the caller draws at random.
     pub const fn new(start: u64) -> Self {
-        Self { start, next: AtomicU64::new(0) }
+        Self {
+            start,
+            next: AtomicU64::new(0),
+        }
     }
 
     /// The next id, 32 hexadecimal digits.
     pub fn next(&self) -> HeaderValue {
         let count = self.next.fetch_add(1, Ordering::Relaxed);
-        HeaderValue::try_from(format!("{:016x}{count:016x}", self.start)).unwrap_or_else(|_| HeaderValue::from_static("none"))
+        HeaderValue::try_from(format!("{:016x}{count:016x}", self.start))
+            .unwrap_or_else(|_| HeaderValue::from_static("none"))
     }
 
     /// A number to spread things with, not to keep secrets with.

@@ -116,7 +116,10 @@ pub fn state(
                 body_bytes_max: limits.body_bytes_max,
                 body_timeout: limits.body_deadline,
             },
-            head_limits: HeadLimits { header_bytes_max: limits.header_bytes_max, headers_max: HEADERS_MAX },
+            head_limits: HeadLimits {
+                header_bytes_max: limits.header_bytes_max,
+                headers_max: HEADERS_MAX,
+            },
         },
     ))
 }
@@ -171,7 +174,9 @@ fn operators_listeners(settings: &ServerSettings) -> Vec<ListenerConfig> {
             Some(ListenerConfig::uds(path.display().to_string()).permissions(owner_only))
         }
     };
-    let health = settings.health.map(|address| ListenerConfig::tcp(address.to_string()));
+    let health = settings
+        .health
+        .map(|address| ListenerConfig::tcp(address.to_string()));
     admin.into_iter().chain(health).collect()
 }
 
@@ -201,7 +206,9 @@ impl BackgroundService for Background {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let state = &self.0;
         let loaded = state.loaded();
-        let addresses = loaded.upstreams().map(|upstream| upstream.addresses().keep_fresh(&*state.clock));
+        let addresses = loaded
+            .upstreams()
+            .map(|upstream| upstream.addresses().keep_fresh(&*state.clock));
         tokio::select! {
             _ = futures_util::future::join_all(addresses) => {}
             _ = shutdown.changed() => {}
