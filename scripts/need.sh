@@ -49,7 +49,8 @@ install() { # WHAT PACKAGE...
         die "apt-get could not install $* (for $what)"
 }
 
-# The same, for packages that would start a daemon: only their programs are wanted.
+# The same, for packages that would start daemons: only their programs are wanted,
+# now and after the next boot.
 install_stopped() { # WHAT PACKAGE...
     local policy=/usr/sbin/policy-rc.d
     if ! can_apt || [ -e "$policy" ]; then
@@ -63,6 +64,15 @@ install_stopped() { # WHAT PACKAGE...
     install "$@"
     as_root rm -f "$policy"
     trap - EXIT
+    shift
+    disable_units "$@"
+}
+
+disable_units() { # PACKAGE...
+    local units
+    have systemctl || return 0
+    mapfile -t units < <(dpkg -L "$@" | sed -n 's|.*/lib/systemd/system/\([^/@]*\.service\)$|\1|p' | sort -u)
+    [ ${#units[@]} = 0 ] || as_root systemctl disable --quiet "${units[@]}"
 }
 
 # --- Rust -------------------------------------------------------------------
