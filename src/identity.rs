@@ -1,1 +1,250 @@
 //! Who asks: credentials verified into identities.
+//!
+//! The method is chosen by what carries the credential, and a token's issuer by its exact `iss`. What fails
+//! there fails the request: no other method or issuer is tried after it.
+//!
+//! A bearer token is a JWT in compact form, and is read in this order: its size and its three parts; its
+//! header; its claims, for `iss`; its signature, with that issuer's keys; its type, audience, times and
+//! mapped claims. Until the signature holds, nothing of a token is used for more than to choose the keys.
+//! What verified is remembered by the whole token until it ends, so that a client that keeps asking costs
+//! one look-up.
+//!
+//! Clients learn that a credential is not valid or that it has expired; why is for the log.
+
+mod algorithm;
+mod carrier;
+mod claims;
+mod fault;
+mod issuer;
+mod jws;
+mod keys;
+mod mapping;
+mod memory;
+#[cfg(test)]
+mod wycheproof;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use shapegate_core::code::{Code, Refusal};
+use shapegate_core::identity::{Identity, IdentitySource};
+use shapegate_core::json::{self, JsonLimits};
+use shapegate_core::time::Now;
+use shapegate_core::value::Value;
+
+pub use algorithm::{Algorithm, Family};
+pub use carrier::CredentialHeaders;
+pub use claims::{AUDIENCES_MAX, AudienceRule, SKEW, SUBJECT_BYTES_MAX};
+pub use issuer::{IssuerError, IssuerSource, SHAPE_TOKEN_TYPE};
+pub use jws::{HEADER_BYTES_MAX, TOKEN_BYTES_MAX};
+pub use keys::{JWKS_KEYS_MAX, KEY_FILE_BYTES_MAX, KID_BYTES_MAX, KeyError, KeySource, KeyWarning};
+pub use mapping::{ClaimKind, ClaimMapping, ClaimMappingError, ClaimPath, ClaimPathError, PATH_MEMBERS_MAX};
+pub use memory::MemoryLimits;
+
+use claims::Claims;
+use fault::{Fault, quoted};
+use issuer::Issuer;
+use jws::Jws;
+use memory::TokenMemory;
+
+/// Issuers of one tenant; more are refused.
+pub const ISSUERS_MAX: usize = 64;
+
+/// Everything under `identity:` of one tenant, as checked values.
+#[derive(Debug, Default)]
+pub struct IdentitySources {
+    /// The issuers of bearer JWTs.
+    pub issuers: Vec<IssuerSource>,
+    /// The claims of the user that everybody is who sends no credential. Insecure, for development.
+    pub dev_user: Option<BTreeMap<Arc<str>, Value>>,
+    /// How many verified tokens are remembered.
+    pub memory: MemoryLimits,
+}
+
+/// Why the methods are refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdentityError {
+    /// One of the issuers is not taken.
+    #[error("issuer {}: {error}", place + 1)]
+    Issuer {
+        /// Its place in [`IdentitySources::issuers`], from 0.
+        place: usize,
+        /// Why.
+        error: IssuerError,
+    },
+    /// More than [`ISSUERS_MAX`].
+    #[error("at most {ISSUERS_MAX} issuers, not {0}")]
+    TooManyIssuers(usize),
+    /// The development user's `sub` could not be a token's.
+    #[error("the development user's `sub` is text of 1 to {SUBJECT_BYTES_MAX} bytes")]
+    DevUserSubject,
+}
+
+/// A key that is left out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("issuer {}: {warning}", place + 1)]
+pub struct IdentityWarning {
+    /// The issuer's place in [`IdentitySources::issuers`], from 0.
+    pub place: usize,
+    /// Which key, and why.
+    pub warning: KeyWarning,
+}
+
+/// The methods by which one tenant's users are known.
+///
+/// New keys or rules are a new one of these, which remembers nothing: what an old key vouched for ends with
+/// the old one.
+pub struct IdentityMethods {
+    issuers: HashMap<Arc<str>, Issuer>,
+    dev_user: Option<Arc<Identity>>,
+    memory: TokenMemory,
+    signatures_checked: AtomicU64,
+}
+
+impl IdentityMethods {
+    /// Reads keys, checks rules, and installs the crypto provider.
+    ///
+    /// # Errors
+    /// Everything that is wrong, one error an issuer at most.
+    pub fn compile(sources: IdentitySources) -> Result<(Self, Vec<IdentityWarning>), Vec<IdentityError>> {
+        install_crypto();
+        let mut errors = Vec::new();
+        let (issuers, warnings) = compile_issuers(sources.issuers, &mut errors);
+        let dev_user = sources
+            .dev_user
+            .map(dev_user)
+            .transpose()
+            .unwrap_or_else(|error| {
+                errors.push(error);
+                None
+            });
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let memory = TokenMemory::new(sources.memory);
+        Ok((
+            Self {
+                issuers,
+                dev_user,
+                memory,
+                signatures_checked: AtomicU64::new(0),
+            },
+            warnings,
+        ))
+    }
+
+    /// Who sends these headers; `None` when they carry no credential and there is no development user.
+    ///
+    /// # Errors
+    /// `malformed_request` (400) for more than one `Authorization`; `token_expired` (401) for a token whose
+    /// `exp` alone is against it; `forbidden` (403) for a mapped claim of another type than declared;
+    /// `token_invalid` (401) for everything else. The reason is in the refusal's detail, for the log.
+    pub fn authenticate(
+        &self,
+        headers: &CredentialHeaders<'_>,
+        now: Now,
+    ) -> Result<Option<Arc<Identity>>, Refusal> {
+        match headers.bearer() {
+            Ok(None) => Ok(self.dev_user.clone()),
+            Ok(Some(token)) => match self.memory.recall(token, now) {
+                Some(identity) => Ok(Some(identity)),
+                None => self.verify(token, now).map(Some).map_err(|fault| fault.refusal()),
+            },
+            Err(fault) => Err(fault.refusal()),
+        }
+    }
+
+    /// How many signatures were checked since this was made, by any key and with any outcome.
+    #[must_use]
+    pub fn signatures_checked(&self) -> u64 {
+        self.signatures_checked.load(Ordering::Relaxed)
+    }
+
+    /// How many tokens are remembered, ended ones that were not yet noticed included.
+    #[must_use]
+    pub fn tokens_remembered(&self) -> usize {
+        self.memory.len()
+    }
+
+    fn verify(&self, token: &[u8], now: Now) -> Result<Arc<Identity>, Fault> {
+        if self.issuers.is_empty() {
+            return Err(Fault::NoMethod);
+        }
+        let jws = Jws::read(token)?;
+        let claims = read_claims(&jws)?;
+        let name = claims::issuer(&claims)?;
+        let issuer = self
+            .issuers
+            .get(&name)
+            .ok_or_else(|| Fault::IssuerUnknown(quoted(&name)))?;
+        let identity = Arc::new(issuer.verify(&jws, claims, now, &self.signatures_checked)?);
+        self.memory.remember(token, &identity, now);
+        Ok(identity)
+    }
+}
+
+fn read_claims(token: &Jws<'_>) -> Result<Claims, Fault> {
+    match json::parse(&token.payload()?, JsonLimits::CLAIMS).map_err(Fault::Claims)? {
+        Value::Map(claims) => Ok(claims),
+        _ => Err(Fault::ClaimsNotObject),
+    }
+}
+
+fn compile_issuers(
+    sources: Vec<IssuerSource>,
+    errors: &mut Vec<IdentityError>,
+) -> (HashMap<Arc<str>, Issuer>, Vec<IdentityWarning>) {
+    let (mut issuers, mut warnings) = (HashMap::new(), Vec::new());
+    if sources.len() > ISSUERS_MAX {
+        errors.push(IdentityError::TooManyIssuers(sources.len()));
+    }
+    for (place, source) in sources.into_iter().take(ISSUERS_MAX).enumerate() {
+        let name = source.issuer.clone();
+        let compiled = match issuers.contains_key(name.as_str()) {
+            true => Err(IssuerError::IssuerTwice(name)),
+            false => Issuer::compile(source),
+        };
+        match compiled {
+            Ok((issuer, left_out)) => {
+                issuers.insert(Arc::clone(issuer.name()), issuer);
+                warnings.extend(
+                    left_out
+                        .into_iter()
+                        .map(|warning| IdentityWarning { place, warning }),
+                );
+            }
+            Err(error) => errors.push(IdentityError::Issuer { place, error }),
+        }
+    }
+    (issuers, warnings)
+}
+
+/// The development user holds for ever, as whoever wrote it wants it.
+fn dev_user(claims: BTreeMap<Arc<str>, Value>) -> Result<Arc<Identity>, IdentityError> {
+    let subject = claims::subject(&claims).map_err(|_| IdentityError::DevUserSubject)?;
+    let issuer = Some("insecure_dev_user".into());
+    Ok(Arc::new(Identity::new(IdentitySource {
+        subject,
+        issuer,
+        claims,
+        ..IdentitySource::default()
+    })))
+}
+
+/// The `WWW-Authenticate` of an answer with this code, for every 401 (RFC 6750 §3).
+#[must_use]
+pub const fn challenge(code: Code) -> Option<&'static str> {
+    match code {
+        Code::TokenMissing => Some("Bearer"),
+        Code::TokenInvalid => Some(r#"Bearer error="invalid_token", error_description="token_invalid""#),
+        Code::TokenExpired => Some(r#"Bearer error="invalid_token", error_description="token_expired""#),
+        _ => None,
+    }
+}
+
+/// Installs the provider that signatures are checked with; once a process, further calls do nothing.
+pub fn install_crypto() {
+    // An error says that it, or another one, is installed already.
+    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+}

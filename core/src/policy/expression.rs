@@ -1,0 +1,79 @@
+//! A CEL expression: compiled and proven harmless at load, evaluated by reference.
+use cel::IdedExpr;
+use cel::common::value::CowVal;
+use cel::parser::Parser;
+use cel::{Context, ExecutionError, Value};
+
+use super::check::{Checker, Reads, Vocabulary};
+use super::error::Fault;
+use super::guard::Known;
+use crate::limits;
+
+/// An expression that passed every check at load.
+#[derive(Debug)]
+pub(super) struct Expression {
+    text: String,
+    tree: IdedExpr,
+    reads: Reads,
+}
+
+impl Expression {
+    /// Parses and checks; `known` is what is there whenever this is evaluated.
+    pub(super) fn compile(text: &str, vocabulary: &Vocabulary, known: &Known) -> Result<Self, Fault> {
+        if text.len() > limits::EXPRESSION_BYTES_MAX {
+            let message = format!("an expression has at most {} bytes", limits::EXPRESSION_BYTES_MAX);
+            return Err(Fault::new(message, "split it into several rules"));
+        }
+        let tree = Parser::new().parse(text).map_err(|errors| {
+            let first = errors
+                .errors
+                .first()
+                .map_or_else(String::new, |error| error.msg.clone());
+            Fault::new(
+                format!("not a CEL expression: {first}"),
+                "see https://cel.dev for the language",
+            )
+        })?;
+        let reads = Checker::new(vocabulary).check(&tree, known)?;
+        Ok(Self {
+            text: text.to_owned(),
+            tree,
+            reads,
+        })
+    }
+
+    /// What is there once this was found to be true.
+    pub(super) fn known_if_true(&self) -> Known {
+        Known::when(&self.tree, true)
+    }
+
+    pub(super) fn reads(&self) -> Reads {
+        self.reads
+    }
+
+    /// Evaluates without copying what the context lends.
+    pub(super) fn evaluate<'e, 'v>(&'e self, context: &'e Context<'_, 'v>) -> Result<CowVal<'e, 'v>, String> {
+        Value::resolve_val(&self.tree, context).map_err(|error| self.explain(&error))
+    }
+
+    /// Says why an evaluation failed without the values that it failed over: those are claims and headers, and
+    /// the log is no place for them.
+    fn explain(&self, error: &ExecutionError) -> String {
+        match error {
+            ExecutionError::NoSuchKey(key) if self.text.contains(key.as_str()) => {
+                format!("there is no {key:?}")
+            }
+            ExecutionError::NoSuchKey(_) => "there is no such member".to_owned(),
+            ExecutionError::NoSuchOverload(mismatch) => mismatch.to_string(),
+            ExecutionError::UnexpectedType { got, want } => format!("a {got} where a {want} is wanted"),
+            ExecutionError::Overflow(..) => "a number is out of range".to_owned(),
+            ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
+                "division by zero".to_owned()
+            }
+            ExecutionError::IndexOutOfBounds(_) => "an index is out of bounds".to_owned(),
+            ExecutionError::UndeclaredReference(name) => format!("nothing is called {name:?}"),
+            ExecutionError::FunctionError { function, .. } => format!("{function}() failed"),
+            _ => "values of kinds that do not go together".to_owned(),
+        }
+    }
+}

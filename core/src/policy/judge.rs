@@ -1,0 +1,102 @@
+//! From who asks, for what, to what may be asked of the upstream.
+use std::sync::Arc;
+
+use super::ShapePolicy;
+use super::compose::{Composed, Offer};
+use super::facts::{Facts, RequestFacts};
+use super::scope::{AskedFacts, Scope};
+use super::source::{Access, TableSpec};
+use crate::code::{Code, Refusal};
+use crate::handle::{HandleBinding, HandleTagger};
+use crate::identifier::TableName;
+use crate::identity::Identity;
+use crate::permit::{Allowed, Grant};
+use crate::request::Asked;
+use crate::time::Now;
+
+impl ShapePolicy {
+    /// Decides everything that does not depend on where in the log the client stands. What it gives may be
+    /// remembered under [`ShapePolicy::memory_key`], and becomes a permit by [`Allowed::permit`].
+    ///
+    /// # Errors
+    ///
+    /// 401 when somebody must be known and nobody is, or no longer; 403 when no rule holds or one cannot be
+    /// decided; 400 when the client asks for another definition than it may.
+    pub fn judge(
+        &self,
+        identity: Option<&Identity>,
+        request: &RequestFacts<'_>,
+        asked: &Asked,
+        facts: &Facts,
+        now: Now,
+    ) -> Result<Arc<Allowed>, Refusal> {
+        let identity = self.admitted(identity, now)?;
+        let table = self.table_for(asked)?;
+        let asked_facts = AskedFacts { table: &table, asked };
+        let scope = Scope {
+            identity,
+            request,
+            asked: asked_facts,
+            facts,
+            tenant: &self.tenant,
+        };
+        let verdict = self.rules.decide(&scope)?;
+        let offer = Offer {
+            table,
+            rows: verdict.rows,
+            columns: &self.columns,
+            client: &self.client,
+        };
+        let composed = offer.compose(&asked.definition, asked.log.unwrap_or_default())?;
+        let handles = self.handles(&composed, verdict.chosen_by_client);
+        Ok(Arc::new(Allowed::new(Grant {
+            definition: composed.definition,
+            rule: Arc::clone(verdict.rule),
+            handles,
+            until: identity.and_then(Identity::valid_until),
+            terms: self.terms,
+        })))
+    }
+
+    /// Who asks, as far as that matters here; again, though the gateway has asked before.
+    fn admitted<'i>(
+        &self,
+        identity: Option<&'i Identity>,
+        now: Now,
+    ) -> Result<Option<&'i Identity>, Refusal> {
+        let over = |who: &Identity| who.valid_until().is_some_and(|until| until.is_over(now));
+        match (self.access, identity) {
+            (Access::Public, _) | (Access::Optional, None) => Ok(None),
+            (Access::Required, None) => Err(Refusal::new(Code::TokenMissing, "A credential is required.")),
+            (_, Some(who)) if over(who) => {
+                Err(Refusal::new(Code::TokenExpired, "The credential has expired."))
+            }
+            (_, known) => Ok(known),
+        }
+    }
+
+    fn table_for(&self, asked: &Asked) -> Result<TableName, Refusal> {
+        let patterns = match &self.table {
+            TableSpec::Fixed(table) => return Ok(table.clone()),
+            TableSpec::AnyOf(patterns) => patterns,
+        };
+        match &asked.definition.table {
+            None => Err(Refusal::new(Code::ParameterMissing, "table is required here.")),
+            Some(table) if patterns.iter().any(|pattern| pattern.matches(table)) => Ok(table.clone()),
+            Some(_) => Err(Refusal::new(
+                Code::ParameterNotAllowed,
+                "table asks for one that the server does not give here. `table: { any_of: […] }` would allow it.",
+            )),
+        }
+    }
+
+    /// Where the client has a say in the definition, it could search for one that a foreign handle fits.
+    fn handles(&self, composed: &Composed, chosen_by_client: bool) -> HandleBinding {
+        let open = matches!(self.table, TableSpec::AnyOf(_));
+        let influenced = composed.influenced || chosen_by_client || open;
+        let tagger: Option<&HandleTagger> = self.tagger.as_ref().filter(|_| influenced);
+        tagger.map_or_else(HandleBinding::untagged, |tagger| {
+            tagger.bind(&self.tenant, &composed.definition)
+        })
+    }
+}

@@ -1,0 +1,96 @@
+//! The metrics registry: every name, its labels bounded.
+
+use prometheus::{IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use shapegate_core::code::Code;
+
+/// What the gateway counts.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    refusals: IntCounterVec,
+    connections_refused: IntCounterVec,
+    dropped_parameters: IntCounterVec,
+    /// Long polls and streams that wait now.
+    pub held: IntGauge,
+    /// Requests being served now.
+    pub in_flight: IntGauge,
+}
+
+impl Metrics {
+    /// An empty registry with every metric in it.
+    ///
+    /// # Errors
+    /// When a metric's name is malformed or given twice: a fault of this file, caught by its test.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            IntCounterVec::new(Opts::new(name, help).namespace("shapegate"), labels)
+        };
+        let gauge = |name: &str, help: &str| IntGauge::with_opts(Opts::new(name, help).namespace("shapegate"));
+        let metrics = Self {
+            registry: Registry::new(),
+            requests: counters("requests_total", "Requests answered, by class of status.", &["class"])?,
+            refusals: counters("refusals_total", "Requests refused, by public code.", &["code"])?,
+            connections_refused: counters(
+                "connections_refused_total",
+                "Connections closed by a limit.",
+                &["limit"],
+            )?,
+            dropped_parameters: counters(
+                "dropped_parameters_total",
+                "Unknown query parameters that were dropped.",
+                &[],
+            )?,
+            held: gauge("held_polls", "Long polls and streams that wait now.")?,
+            in_flight: gauge("requests_in_flight", "Requests being served now.")?,
+        };
+        metrics.register()?;
+        Ok(metrics)
+    }
+
+    fn register(&self) -> Result<(), prometheus::Error> {
+        self.registry.register(Box::new(self.requests.clone()))?;
+        self.registry.register(Box::new(self.refusals.clone()))?;
+        self.registry.register(Box::new(self.connections_refused.clone()))?;
+        self.registry.register(Box::new(self.dropped_parameters.clone()))?;
+        self.registry.register(Box::new(self.held.clone()))?;
+        self.registry.register(Box::new(self.in_flight.clone()))
+    }
+
+    /// A request was answered with `status`.
+    pub fn answered(&self, status: u16) {
+        let class = match status / 100 {
+            1 => "1xx",
+            2 => "2xx",
+            3 => "3xx",
+            4 => "4xx",
+            _ => "5xx",
+        };
+        self.requests.with_label_values(&[class]).inc();
+    }
+
+    /// A request was refused.
+    pub fn refused(&self, code: Code) {
+        self.refusals.with_label_values(&[code.as_str()]).inc();
+    }
+
+    /// A connection was closed by `limit`.
+    pub fn connection_refused(&self, limit: &str) {
+        self.connections_refused.with_label_values(&[limit]).inc();
+    }
+
+    /// `count` unknown parameters of a request were dropped.
+    pub fn dropped(&self, count: u32) {
+        if count > 0 {
+            self.dropped_parameters.with_label_values::<&str>(&[]).inc_by(u64::from(count));
+        }
+    }
+
+    /// All of it in Prometheus' text format.
+    ///
+    /// # Errors
+    /// When the encoder fails.
+    pub fn render(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}

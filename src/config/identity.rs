@@ -1,0 +1,273 @@
+//! `identity`: how those who ask are known.
+
+use super::keys;
+use super::reading::{Reading, Section, not_yet};
+use super::source::{Span, Spanned};
+use super::yaml::{Entry, Kind, Node};
+use crate::identity::{AudienceRule, ClaimKind, ClaimMapping, ClaimPath, ISSUERS_MAX, IssuerSource, KeySource};
+use shapegate_core::value::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest lifetime of a token, from `iat` to `exp`, where none is set.
+pub const LIFETIME_MAX_DEFAULT: Duration = Duration::from_secs(24 * 60 * 60);
+/// Most audiences of one issuer.
+const LIST_MAX: usize = 64;
+
+/// How those who ask are known.
+#[derive(Clone, Debug, Default)]
+pub struct IdentitySettings {
+    /// Issuers of signed tokens, each with its place.
+    pub issuers: Vec<Spanned<IssuerSource>>,
+    /// The claims of the user that everybody without a credential is. For development.
+    pub dev_user: Option<Spanned<BTreeMap<Arc<str>, Value>>>,
+}
+
+impl IdentitySettings {
+    /// Whether nobody can be known.
+    pub fn is_empty(&self) -> bool {
+        self.issuers.is_empty() && self.dev_user.is_none()
+    }
+
+    /// Names that `user` has whoever it is: mapped with a default by every issuer, and given to the
+    /// development user.
+    pub fn certain_claims(&self) -> BTreeSet<Arc<str>> {
+        let of_issuer = |issuer: &Spanned<IssuerSource>| -> BTreeSet<Arc<str>> {
+            let certain = issuer.value.claims.iter().filter(|claim| claim.has_default());
+            certain.map(|claim| claim.name().into()).collect()
+        };
+        let dev_user = self.dev_user.iter().map(|user| user.value.keys().cloned().collect());
+        let all = self.issuers.iter().map(of_issuer).chain(dev_user);
+        all.reduce(|one, other| one.intersection(&other).cloned().collect()).unwrap_or_default()
+    }
+}
+
+enum Method {
+    Issuer(IssuerSource),
+    DevUser(BTreeMap<Arc<str>, Value>),
+}
+
+pub(super) fn identity(reading: &mut Reading<'_>, node: &Node) -> Option<IdentitySettings> {
+    let read = reading.each(node, "identity", method)?;
+    let mut settings = IdentitySettings::default();
+    let mut right = true;
+    for Spanned { value, span } in read {
+        right &= match value {
+            Method::Issuer(issuer) => add_issuer(reading, &mut settings, issuer, span),
+            Method::DevUser(claims) => add_dev_user(reading, &mut settings, claims, span),
+        };
+    }
+    if settings.issuers.len() > ISSUERS_MAX {
+        return reading.refuse(node.span, format!("more than {ISSUERS_MAX} issuers"), "remove some");
+    }
+    right.then_some(settings)
+}
+
+fn add_issuer(reading: &mut Reading<'_>, settings: &mut IdentitySettings, issuer: IssuerSource, span: Span) -> bool {
+    if settings.issuers.iter().any(|known| known.value.issuer == issuer.issuer) {
+        let message = format!("the issuer `{}` is there twice", issuer.issuer);
+        reading.refuse::<()>(span, message, "keep one; one issuer may have several keys");
+        return false;
+    }
+    settings.issuers.push(Spanned::new(issuer, span));
+    true
+}
+
+fn add_dev_user(
+    reading: &mut Reading<'_>,
+    settings: &mut IdentitySettings,
+    claims: BTreeMap<Arc<str>, Value>,
+    span: Span,
+) -> bool {
+    if settings.dev_user.is_some() {
+        reading.refuse::<()>(span, "`insecure_dev_user` is there twice", "keep one of them");
+        return false;
+    }
+    settings.dev_user = Some(Spanned::new(claims, span));
+    true
+}
+
+const METHOD_HELP: &str = "write `- jwt: { issuer: …, audience: …, keys: […] }`";
+
+fn method(reading: &mut Reading<'_>, node: &Node) -> Option<Spanned<Method>> {
+    let Kind::Map(entries) = &node.kind else {
+        return reading.refuse(node.span, format!("a method must be a map, not {}", node.described()), METHOD_HELP);
+    };
+    let [Entry { key, key_span, value }] = entries.as_slice() else {
+        return reading.refuse(node.span, "a method has one key that names its kind", METHOD_HELP);
+    };
+    let method = match key.as_str() {
+        "jwt" => jwt(reading, value).map(Method::Issuer),
+        "insecure_dev_user" => dev_user(reading, value, *key_span),
+        "session" | "postgres" | "api_keys" => {
+            not_yet(reading, *key_span, key, "; `jwt` works");
+            None
+        }
+        other => {
+            let known = ["jwt", "insecure_dev_user", "session", "postgres", "api_keys"];
+            let help = match super::problem::did_you_mean(other, known) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None => METHOD_HELP.to_owned(),
+            };
+            reading.refuse(*key_span, format!("unknown method `{other}`"), help)
+        }
+    };
+    Some(Spanned::new(method?, *key_span))
+}
+
+fn jwt(reading: &mut Reading<'_>, node: &Node) -> Option<IssuerSource> {
+    let mut section = Section::open(reading, node, "jwt")?;
+    section.later(reading, "preset", "; write `issuer`, `audience` and `keys` out");
+    section.later(reading, "jwks_url", "; give `keys: [ { file: jwks.json } ]`");
+    section.later(reading, "discovery", "; give `keys: [ { file: jwks.json } ]`");
+    let issuer = section.require(reading, "issuer", "write the exact `iss` of its tokens");
+    let issuer = issuer.and_then(|entry| reading.text(&entry.value, "issuer"));
+    let audience = audience(reading, &mut section);
+    let keys = read_keys(reading, &mut section);
+    let lifetime_max = section.get(reading, "lifetime_max").map_or(Some(LIFETIME_MAX_DEFAULT), |entry| {
+        reading.duration(&entry.value, "lifetime_max", Duration::from_secs(1)..=Duration::from_secs(366 * 86_400))
+    });
+    let token_type = section.get(reading, "token_type").map(|entry| reading.text(&entry.value, "token_type"));
+    let claims = section.get(reading, "claims").map_or_else(|| Some(Vec::new()), |entry| read_claims(reading, &entry.value));
+    section.finish(reading);
+    let keys = keys?;
+    let source = IssuerSource {
+        issuer: issuer?.value,
+        keys: Vec::new(),
+        audience: audience?,
+        lifetime_max: Some(lifetime_max?),
+        token_type: token_type.map_or(Some(None), |read| read.map(|text| Some(text.value)))?,
+        claims: claims?,
+    };
+    keys::check(reading, source, node.span, keys)
+}
+
+const AUDIENCE_HELP: &str =
+    "write `audience: sync`, the `aud` that the issuer puts into tokens for this service, or `authorized_parties`";
+
+fn audience(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<AudienceRule> {
+    let audience = section.get(reading, "audience");
+    let parties = section.get(reading, "authorized_parties");
+    let any = section.get(reading, "insecure_any_audience");
+    if audience.is_none() && section.has("audience") || parties.is_none() && section.has("authorized_parties") {
+        return None;
+    }
+    match (audience, parties, any) {
+        (Some(entry), None, None) => names(reading, entry).map(AudienceRule::Audience),
+        (None, Some(entry), None) => names(reading, entry).map(AudienceRule::AuthorizedParties),
+        (None, None, Some(entry)) => any_audience(reading, entry),
+        (None, None, None) => reading.refuse(section.span(), "`jwt` does not say whom tokens must be for", AUDIENCE_HELP),
+        _ => {
+            let message = "`audience`, `authorized_parties` and `insecure_any_audience` exclude each other";
+            reading.refuse(section.span(), message, "keep one of them")
+        }
+    }
+}
+
+fn any_audience(reading: &mut Reading<'_>, entry: &Entry) -> Option<AudienceRule> {
+    if !reading.boolean(&entry.value, "insecure_any_audience")? {
+        return reading.refuse(entry.key_span, "`jwt` does not say whom tokens must be for", AUDIENCE_HELP);
+    }
+    let message = "insecure_any_audience: a token that the issuer made for any other application is taken";
+    reading.warn(entry.key_span, message, "set `audience`");
+    Some(AudienceRule::InsecureAny)
+}
+
+/// One name, or a list of them.
+fn names(reading: &mut Reading<'_>, entry: &Entry) -> Option<Vec<String>> {
+    let list = match &entry.value.kind {
+        Kind::List(_) => reading.each(&entry.value, &entry.key, |reading, item| reading.text(item, &entry.key))?,
+        _ => vec![reading.text(&entry.value, &entry.key)?],
+    };
+    if list.is_empty() || list.len() > LIST_MAX {
+        let message = format!("`{}` must have 1 to {LIST_MAX} entries", entry.key);
+        return reading.refuse(entry.value.span, message, "write the values that tokens have");
+    }
+    Some(list.into_iter().map(|name| name.value).collect())
+}
+
+fn read_keys(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<Vec<Spanned<KeySource>>> {
+    let elsewhere = ["preset", "jwks_url", "discovery"].iter().any(|key| section.has(key));
+    let Some(entry) = section.get(reading, "keys") else {
+        if !elsewhere && !section.has("keys") {
+            let message = "finding an issuer's keys by discovery is not yet supported";
+            let help = "give them: `keys: [ { alg: HS256, secret: { env: JWT_SECRET } } ]` or `keys: [ { file: jwks.json } ]`";
+            reading.problems.push(super::problem::Problem::error(section.span(), message).help(help));
+        }
+        return None;
+    };
+    let sources = reading.each(&entry.value, "keys", keys::key)?;
+    if sources.is_empty() {
+        return reading.refuse(entry.value.span, "`keys` is empty: no token could be verified", keys::KEY_HELP);
+    }
+    Some(sources)
+}
+
+fn read_claims(reading: &mut Reading<'_>, node: &Node) -> Option<Vec<ClaimMapping>> {
+    let Kind::Map(entries) = &node.kind else {
+        let message = format!("`claims` must be a map, not {}", node.described());
+        return reading.refuse(node.span, message, "write `claims: { org_id: o.id }`");
+    };
+    let read: Vec<_> = entries.iter().map(|entry| claim(reading, entry)).collect();
+    read.into_iter().collect()
+}
+
+/// `name: path`, or `name: { from: path, type: …, default: … }`.
+fn claim(reading: &mut Reading<'_>, entry: &Entry) -> Option<ClaimMapping> {
+    let written_out = matches!(entry.value.kind, Kind::Map(_)) && entry.value.get("env").is_none();
+    let (from, kind, default) = if written_out {
+        let mut section = Section::open(reading, &entry.value, &entry.key)?;
+        let from = section.require(reading, "from", "name the claim: `from: app_metadata.roles`");
+        let from = from.and_then(|from| claim_path(reading, &from.value));
+        let kind = section.get(reading, "type").map(|kind| reading.choice(&kind.value, "type", &CLAIM_KINDS));
+        let default = section.get(reading, "default").map(|default| reading.value(&default.value, "default"));
+        section.finish(reading);
+        (from?, kind.unwrap_or(Some(ClaimKind::Any))?, default.map_or(Some(None), |value| value.map(Some))?)
+    } else {
+        (claim_path(reading, &entry.value)?, ClaimKind::Any, None)
+    };
+    match ClaimMapping::new(&entry.key, from, kind, default) {
+        Ok(mapping) => Some(mapping),
+        Err(error) => reading.refuse(entry.key_span, error.to_string(), "choose another name or default"),
+    }
+}
+
+const CLAIM_KINDS: [(&str, ClaimKind); 5] = [
+    ("string", ClaimKind::String),
+    ("int", ClaimKind::Int),
+    ("bool", ClaimKind::Bool),
+    ("list", ClaimKind::List),
+    ("any", ClaimKind::Any),
+];
+
+fn claim_path(reading: &mut Reading<'_>, node: &Node) -> Option<ClaimPath> {
+    let path = match &node.kind {
+        Kind::List(_) => {
+            let members = reading.each(node, "from", |reading, item| reading.text(item, "from"))?;
+            ClaimPath::members(members.iter().map(|member| member.value.as_str()))
+        }
+        _ => ClaimPath::dotted(&reading.text(node, "from")?.value),
+    };
+    match path {
+        Ok(path) => Some(path),
+        Err(error) => reading.refuse(node.span, error.to_string(), "write `org.id`, or `[org, id]`"),
+    }
+}
+
+fn dev_user(reading: &mut Reading<'_>, node: &Node, span: Span) -> Option<Method> {
+    let claims = reading.value_map(node, "insecure_dev_user")?;
+    if !claims.get("sub").is_some_and(|sub| sub.as_str().is_some_and(|sub| !sub.is_empty())) {
+        return reading.refuse(node.span, "`insecure_dev_user` lacks `sub`", "write `{ sub: user_1, … }`");
+    }
+    if reading.surroundings.variable("SHAPEGATE_ENV").as_deref() == Some("production") {
+        let message = "`insecure_dev_user` lets everybody in, and SHAPEGATE_ENV is production";
+        return reading.refuse(span, message, "remove it, or set SHAPEGATE_ENV to something else");
+    }
+    reading.warn(
+        span,
+        "insecure_dev_user: everybody without a credential is this user",
+        "for development only: SHAPEGATE_ENV=production refuses it",
+    );
+    Some(Method::DevUser(claims))
+}

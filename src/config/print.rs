@@ -1,0 +1,192 @@
+//! The configuration as it was understood: merged, variables filled in, defaults written out, secrets not.
+
+use super::reading::Shown;
+use super::scalar::{duration_text, size_text};
+use super::server::{AdminListen, ServerSettings};
+use super::shapes::{ShapeSettings, TableSetting};
+use super::yaml::{Kind, Node};
+use super::Config;
+use super::client::{ClientColumns, ClientSettings, ClientWhere, SubsetSetting};
+use std::fmt::Write as _;
+
+/// What stands where a secret was written.
+pub const REDACTED: &str = "<redacted>";
+
+/// A printed value.
+#[derive(Clone, Debug)]
+enum Out {
+    Plain(String),
+    Text(String),
+    List(Vec<Out>),
+    Map(Vec<(String, Out)>),
+}
+
+/// YAML that reads back as the same configuration, secrets written in it aside.
+pub(super) fn print(merged: &Node, shown: &Shown, config: &Config) -> String {
+    let mut root = as_read(merged, shown);
+    server_defaults(&mut root, &config.server);
+    put_in(&mut root, "cors", |cors| {
+        put(cors, "origins", plain("any"));
+        put(cors, "credentials", plain("false"));
+    });
+    put_in(&mut root, "shapes", |shapes| {
+        for shape in &config.shapes {
+            put_in(shapes, &shape.name.value, |out| shape_defaults(out, shape));
+        }
+    });
+    let mut text = String::new();
+    write_block(&mut text, &root, 0);
+    text
+}
+
+fn as_read(node: &Node, shown: &Shown) -> Out {
+    if shown.secrets.contains(&node.span) {
+        return Out::Text(REDACTED.to_owned());
+    }
+    if let (Kind::Map(_), Some((text, quoted))) = (&node.kind, shown.resolved.get(&node.span)) {
+        return if *quoted { Out::Text(text.clone()) } else { Out::Plain(text.clone()) };
+    }
+    match &node.kind {
+        Kind::Null => plain("null"),
+        Kind::Scalar { text, quoted: true } => Out::Text(text.clone()),
+        Kind::Scalar { text, quoted: false } => Out::Plain(text.clone()),
+        Kind::List(items) => Out::List(items.iter().map(|item| as_read(item, shown)).collect()),
+        Kind::Map(entries) => {
+            Out::Map(entries.iter().map(|entry| (entry.key.clone(), as_read(&entry.value, shown))).collect())
+        }
+    }
+}
+
+fn server_defaults(root: &mut Out, server: &ServerSettings) {
+    put_in(root, "server", |out| {
+        put(out, "listen", Out::List(server.listen.iter().map(|address| Out::Text(address.to_string())).collect()));
+        put(out, "trusted_proxies", Out::List(Vec::new()));
+    });
+    let admin = match &server.admin {
+        AdminListen::Off => plain("off"),
+        AdminListen::Tcp(address) => Out::Map(vec![("listen".to_owned(), Out::Text(address.to_string()))]),
+        AdminListen::Unix(path) => Out::Map(vec![("listen".to_owned(), Out::Text(format!("unix:{}", path.display())))]),
+    };
+    put(root, "admin", admin);
+    put_in(root, "limits", |out| {
+        let limits = &server.limits;
+        let size = |bytes: usize| Out::Plain(size_text(u64::try_from(bytes).unwrap_or(u64::MAX)));
+        put(out, "body_bytes_max", size(limits.body_bytes_max));
+        put(out, "header_bytes_max", size(limits.header_bytes_max));
+        put(out, "connections_max", Out::Plain(limits.connections_max.to_string()));
+        put(out, "connections_per_address_max", Out::Plain(limits.connections_per_address_max.to_string()));
+        put(out, "head_deadline", Out::Plain(duration_text(limits.head_deadline)));
+        put(out, "body_deadline", Out::Plain(duration_text(limits.body_deadline)));
+    });
+}
+
+fn shape_defaults(out: &mut Out, shape: &ShapeSettings) {
+    put(out, "path", Out::Plain(shape.path.value.to_string()));
+    put(out, "columns", plain("all"));
+    put(out, "access", plain(shape.access.value.as_str()));
+    if matches!(shape.table.value, TableSetting::AnyOf(_)) {
+        put(out, "where", plain("none"));
+    }
+    put_in(out, "client", |client| client_defaults(client, &shape.client));
+    put(out, "delete", plain("false"));
+    put(out, "strict", plain("false"));
+    put(out, "hub", plain("on"));
+}
+
+fn client_defaults(out: &mut Out, client: &ClientSettings) {
+    put(out, "where", plain(match client.filter {
+        ClientWhere::Forbidden => "forbidden",
+        ClientWhere::Narrow => "narrow",
+    }));
+    put(out, "columns", plain(match client.columns {
+        ClientColumns::Fixed => "fixed",
+        ClientColumns::Subset => "subset",
+    }));
+    put(out, "replica", Out::List(client.replica.iter().map(|replica| plain(replica.as_str())).collect()));
+    put(out, "subset", match client.subset {
+        SubsetSetting::Off => plain("off"),
+        SubsetSetting::LimitMax(limit) => Out::Map(vec![("limit_max".to_owned(), Out::Plain(limit.to_string()))]),
+    });
+    put(out, "ignore", Out::List(client.ignore.iter().map(|name| plain(name.as_str())).collect()));
+}
+
+fn plain(text: &str) -> Out {
+    Out::Plain(text.to_owned())
+}
+
+/// Adds a key that is not written.
+fn put(map: &mut Out, key: &str, value: Out) {
+    if let Out::Map(entries) = map {
+        if !entries.iter().any(|(known, _)| known == key) {
+            entries.push((key.to_owned(), value));
+        }
+    }
+}
+
+/// Works on the map under a key, which is made where it is missing.
+fn put_in(map: &mut Out, key: &str, fill: impl FnOnce(&mut Out)) {
+    put(map, key, Out::Map(Vec::new()));
+    if let Out::Map(entries) = map {
+        if let Some((_, value)) = entries.iter_mut().find(|(known, _)| known == key) {
+            fill(value);
+        }
+    }
+}
+
+fn write_block(text: &mut String, out: &Out, depth: usize) {
+    let margin = depth * 2;
+    match out {
+        Out::Map(entries) if !entries.is_empty() => {
+            for (key, value) in entries {
+                _ = write!(text, "{:margin$}{}:", "", scalar(key, false));
+                write_value(text, value, depth);
+            }
+        }
+        Out::List(items) if !items.is_empty() => {
+            for item in items {
+                _ = write!(text, "{:margin$}-", "");
+                write_value(text, item, depth);
+            }
+        }
+        other => {
+            _ = writeln!(text, "{:margin$}{}", "", flow(other));
+        }
+    }
+}
+
+/// What follows `key:` or `-`: on the same line when it is short, else below.
+fn write_value(text: &mut String, value: &Out, depth: usize) {
+    let simple = match value {
+        Out::Plain(_) | Out::Text(_) => true,
+        Out::List(items) => items.iter().all(|item| matches!(item, Out::Plain(_) | Out::Text(_))),
+        Out::Map(entries) => entries.is_empty(),
+    };
+    if simple {
+        _ = writeln!(text, " {}", flow(value));
+        return;
+    }
+    text.push('\n');
+    write_block(text, value, depth + 1);
+}
+
+fn flow(out: &Out) -> String {
+    match out {
+        Out::Plain(text) => scalar(text, false),
+        Out::Text(text) => scalar(text, true),
+        Out::List(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
+        Out::Map(entries) => {
+            let pairs: Vec<_> = entries.iter().map(|(key, value)| format!("{}: {}", scalar(key, false), flow(value))).collect();
+            format!("{{{}}}", pairs.join(", "))
+        }
+    }
+}
+
+/// Plain where that cannot be misread, else as a JSON string, which is YAML too.
+fn scalar(text: &str, quoted: bool) -> String {
+    let harmless = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '.' | '/' | '-' | '@');
+    let starts = text.starts_with(|char: char| char.is_ascii_alphanumeric() || matches!(char, '/' | '_' | '.'));
+    if !quoted && starts && text.chars().all(harmless) {
+        return text.to_owned();
+    }
+    serde_json::to_string(text).unwrap_or_default()
+}

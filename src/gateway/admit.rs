@@ -1,0 +1,315 @@
+//! From a request's head to a permit: route, frame, authenticate, body, decide, build.
+
+use std::sync::Arc;
+
+use http::Method;
+use http::header::{self, HeaderMap, HeaderValue};
+use pingora_http::RequestHeader;
+use pingora_proxy::Session;
+use shapegate_core::answer::{Audience, Expected, if_none_match_for_upstream};
+use shapegate_core::code::{Code, Refusal};
+use shapegate_core::identity::Identity;
+use shapegate_core::permit::{Allowed, Permit};
+use shapegate_core::policy::{Facts, HeaderValue as RuleHeader, Headers, RequestFacts, Withheld};
+use shapegate_core::request::{Asked, Scalar, Verb};
+use shapegate_core::time::{Now, Until};
+use shapegate_core::upstream::UpstreamRequest;
+
+use super::body;
+use super::context::RequestContext;
+use super::cors::{self, CorsGrant};
+use super::state::{Loaded, State};
+use crate::hub::Upstream;
+use crate::hub::health::Health;
+use crate::hub::upstream::Along;
+use crate::identity::CredentialHeaders;
+use crate::tenant::{Found, ServedShape, Tenant};
+
+/// The longest `traceparent`; version 00 has exactly 55 bytes (W3C Trace Context §3.2).
+const TRACEPARENT_BYTES: usize = 55;
+
+/// What becomes of a request.
+pub enum Admission {
+    /// It goes through Pingora's proxying.
+    Finite(Box<Admitted>),
+    /// It is fetched and awaited.
+    Held(Box<Admitted>),
+    /// A preflight, and the methods of its route.
+    Preflight(&'static str),
+    /// A question for the upstream's health.
+    Health(Health),
+    /// A method that its route does not take, and those that it takes.
+    NotAllowed(&'static str),
+    /// A handle that is not this shape's.
+    MustRefetch,
+}
+
+/// A permitted request.
+pub struct Admitted {
+    /// The proof.
+    pub permit: Permit,
+    /// The only request that may go upstream for it.
+    pub request: UpstreamRequest,
+    /// Which upstream.
+    pub upstream: Arc<Upstream>,
+    /// Headers that go along.
+    pub along: Along,
+    /// What the answer must be like.
+    pub expected: Expected,
+    /// Who may keep the answer.
+    pub audience: Audience,
+    /// The moment until which it holds.
+    pub until: Option<Until>,
+}
+
+/// Admits a request, or says why not.
+///
+/// # Errors
+/// What the client is told.
+pub async fn admit(
+    state: &State,
+    session: &mut Session,
+    ctx: &mut RequestContext,
+) -> Result<Admission, Refusal> {
+    let loaded = state.loaded();
+    let head = session.req_header();
+    let tenant = loaded.tenant_of(head)?;
+    ctx.cors = CorsGrant::of(tenant.cors(), &head.headers);
+    check_head(head, state)?;
+    let (path, query) = target(head)?;
+    let found = tenant.find(path).ok_or_else(not_found)?;
+    if cors::is_preflight(&head.method, &head.headers) {
+        return Ok(Admission::Preflight(found.methods()));
+    }
+    let Some(verb) = found.verb(&head.method) else {
+        return Ok(Admission::NotAllowed(found.methods()));
+    };
+    if state.drain.has_begun() {
+        return Err(Refusal::new(Code::Draining, "The gateway is going away."));
+    }
+    let Found::Shapes(endpoint) = found else {
+        let upstream = tenant.upstream();
+        return Ok(Admission::Health(upstream.health().ask(upstream, &state.fetch, &*state.clock).await));
+    };
+    let mut asked = Asked::parse(verb, query, endpoint.declared())?;
+    state.metrics.dropped(asked.dropped);
+    let now = state.clock.now();
+    let shape = endpoint.choose(&asked)?;
+    let identity = authenticate(tenant, shape, &head.headers, now)?;
+    require_identity(shape, identity.as_deref())?;
+    if verb == Verb::Post {
+        body::check_head(&session.req_header().headers, state.body_limits)?;
+        let read = body::read(session, state.body_limits, &*state.clock).await?;
+        asked.take_body(&read)?;
+    }
+    let head = session.req_header();
+    let asking = Asking { head, path: endpoint.captures(), identity: identity.as_deref(), now };
+    let allowed = decide(&loaded, shape, &asking, &asked)?;
+    match allowed.permit(asked, now) {
+        Ok(permit) => build(tenant, shape, permit, head, ctx),
+        Err(Withheld::MustRefetch) => Ok(Admission::MustRefetch),
+        Err(Withheld::Refused(refusal)) => Err(refusal),
+    }
+}
+
+/// Whether a waiting request would still be permitted, for the same shape of the same upstream.
+pub async fn is_still_permitted(state: &State, session: &Session, admitted: &Admitted) -> bool {
+    let loaded = state.loaded();
+    let again = judge_again(state, &loaded, session.req_header());
+    again.is_ok_and(|(allowed, upstream)| {
+        allowed.definition() == admitted.permit.definition() && upstream.is_same_place(&admitted.upstream)
+    })
+}
+
+/// Judges a request without a body anew.
+fn judge_again(
+    state: &State,
+    loaded: &Loaded,
+    head: &RequestHeader,
+) -> Result<(Arc<Allowed>, Arc<Upstream>), Refusal> {
+    let tenant = loaded.tenant_of(head)?;
+    let (path, query) = target(head)?;
+    let Some(Found::Shapes(endpoint)) = tenant.find(path) else { return Err(not_found()) };
+    let asked = Asked::parse(Verb::Get, query, endpoint.declared())?;
+    let now = state.clock.now();
+    let shape = endpoint.choose(&asked)?;
+    let identity = authenticate(tenant, shape, &head.headers, now)?;
+    let asking = Asking { head, path: endpoint.captures(), identity: identity.as_deref(), now };
+    let allowed = decide(loaded, shape, &asking, &asked)?;
+    Ok((allowed, Arc::clone(tenant.upstream())))
+}
+
+/// Refuses heads that are too large, or that speak of a body where none is taken.
+fn check_head(head: &RequestHeader, state: &State) -> Result<(), Refusal> {
+    let limits = state.head_limits;
+    let bytes: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if bytes > limits.header_bytes_max || head.headers.len() > limits.headers_max {
+        return Err(Refusal::new(
+            Code::HeadersTooLarge,
+            format!(
+                "The headers are larger than {} bytes or more than {}.",
+                limits.header_bytes_max, limits.headers_max
+            ),
+        ));
+    }
+    if head.method != Method::POST && body::is_declared(&head.headers) {
+        return Err(Refusal::new(Code::MalformedRequest, "Only a POST may have a body here."));
+    }
+    Ok(())
+}
+
+/// Path and query, exactly as they came. An absolute target is none of ours.
+fn target(head: &RequestHeader) -> Result<(&str, &str), Refusal> {
+    let raw = std::str::from_utf8(head.raw_path())
+        .map_err(|_| Refusal::new(Code::MalformedRequest, "The request target is not ASCII."))?;
+    let origin_form = raw.starts_with('/').then_some(raw).ok_or_else(not_found)?;
+    Ok(origin_form.split_once('?').unwrap_or((origin_form, "")))
+}
+
+fn not_found() -> Refusal {
+    Refusal::new(Code::NotFound, "There is no such route.")
+}
+
+/// Who sends these headers. What is public is given without looking at them.
+fn authenticate(
+    tenant: &Tenant,
+    shape: &ServedShape,
+    headers: &HeaderMap,
+    now: Now,
+) -> Result<Option<Arc<Identity>>, Refusal> {
+    if shape.policy().is_public() {
+        return Ok(None);
+    }
+    let authorization = headers.get_all(header::AUTHORIZATION);
+    let credentials = CredentialHeaders::new(authorization.iter().map(HeaderValue::as_bytes));
+    tenant.identity().authenticate(&credentials, now)
+}
+
+/// Somebody must be known before a body is read for them.
+fn require_identity(shape: &ServedShape, identity: Option<&Identity>) -> Result<(), Refusal> {
+    if identity.is_some() || !shape.requires_identity() {
+        return Ok(());
+    }
+    Err(Refusal::new(Code::TokenMissing, "A credential is needed: send Authorization: Bearer …"))
+}
+
+/// What a decision is made from, besides the shape and what is asked.
+struct Asking<'a> {
+    head: &'a RequestHeader,
+    path: &'a [(Arc<str>, Scalar)],
+    identity: Option<&'a Identity>,
+    now: Now,
+}
+
+/// Decides, or remembers having decided.
+fn decide(
+    loaded: &Loaded,
+    shape: &ServedShape,
+    asking: &Asking<'_>,
+    asked: &Asked,
+) -> Result<Arc<Allowed>, Refusal> {
+    let headers = RequestHeaders(&asking.head.headers);
+    let facts = RequestFacts {
+        method: asking.head.method.as_str(),
+        path: asking.path,
+        query: &asked.query,
+        headers: &headers,
+    };
+    let judge = || shape.policy().judge(asking.identity, &facts, asked, loaded.no_facts(), asking.now);
+    let Some(key) = shape.policy().memory_key(asking.identity, &facts, asked) else { return judge() };
+    let key = (shape.number(), key);
+    if let Some(allowed) = loaded.decisions.get(&key) {
+        return Ok(allowed);
+    }
+    let allowed = judge()?;
+    loaded.decisions.insert(key, Arc::clone(&allowed));
+    Ok(allowed)
+}
+
+/// Headers as rules may read them.
+struct RequestHeaders<'a>(&'a HeaderMap);
+
+impl Headers for RequestHeaders<'_> {
+    fn header(&self, name: &str) -> RuleHeader<'_> {
+        let mut values = self.0.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (None, _) => RuleHeader::Absent,
+            (Some(value), None) => value.to_str().map_or(RuleHeader::Unreadable, RuleHeader::Text),
+            (Some(_), Some(_)) => RuleHeader::Unreadable,
+        }
+    }
+}
+
+/// Builds what goes upstream, from the permit alone.
+fn build(
+    tenant: &Tenant,
+    shape: &ServedShape,
+    permit: Permit,
+    head: &RequestHeader,
+    ctx: &RequestContext,
+) -> Result<Admission, Refusal> {
+    let upstream = Arc::clone(tenant.upstream());
+    let request = UpstreamRequest::build(&permit, upstream.base())?;
+    let along = Along {
+        if_none_match: if_none_match(&head.headers, &permit),
+        traceparent: traceparent(&head.headers),
+        request_id: Some(ctx.request_id.clone()),
+    };
+    let audience = if shape.policy().is_public() { Audience::Public } else { Audience::Private };
+    let held = request.waits() || upstream.encodes();
+    let admitted = Box::new(Admitted {
+        expected: Expected::of(&request, along.if_none_match.is_some()),
+        until: permit.until(),
+        audience,
+        upstream,
+        along,
+        request,
+        permit,
+    });
+    Ok(if held { Admission::Held(admitted) } else { Admission::Finite(admitted) })
+}
+
+/// The client's condition with the upstream's handles, for reads of the log.
+fn if_none_match(headers: &HeaderMap, permit: &Permit) -> Option<HeaderValue> {
+    if permit.subset().is_some() || permit.verb() == Verb::Delete {
+        return None;
+    }
+    let asked = headers.get(header::IF_NONE_MATCH)?.to_str().ok()?;
+    HeaderValue::try_from(if_none_match_for_upstream(asked, permit.handles())?).ok()
+}
+
+/// A `traceparent` that is one; anything else starts a new trace.
+fn traceparent(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut values = headers.get_all("traceparent").iter();
+    let value = values.next().filter(|_| values.next().is_none())?;
+    is_traceparent(value.as_bytes()).then(|| value.clone())
+}
+
+fn is_traceparent(value: &[u8]) -> bool {
+    let mut parts = value.split(|&byte| byte == b'-');
+    let hex = |part: &[u8], length| {
+        part.len() == length && part.iter().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte))
+    };
+    value.len() == TRACEPARENT_BYTES
+        && [2, 32, 16, 2].iter().all(|&length| parts.next().is_some_and(|part| hex(part, length)))
+        && !value.starts_with(b"ff")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_well_formed_traceparent_goes_along() {
+        assert!(is_traceparent(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
+        for value in [
+            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319cb-7ad6b7169203331-01",
+            "",
+        ] {
+            assert!(!is_traceparent(value.as_bytes()), "{value}");
+        }
+    }
+}

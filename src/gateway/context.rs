@@ -1,0 +1,99 @@
+//! What a request carries through Pingora's hooks.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use shapegate_core::answer::rejected;
+use shapegate_core::code::{Code, Refusal};
+use shapegate_core::limits::ERROR_BODY_BYTES_MAX;
+
+use super::admit::Admitted;
+use super::cors::CorsGrant;
+use crate::admin::Metrics;
+
+/// How far a request has come. Only a permitted one is ever given a peer.
+#[derive(Default)]
+pub enum Stage {
+    /// Nothing decided.
+    #[default]
+    Fresh,
+    /// Permitted, with the only request that may go upstream for it.
+    Permitted(Box<Admitted>),
+    /// Answered here; nothing may go upstream any more.
+    Answered,
+}
+
+/// An error that takes the place of an upstream's body, of which it keeps the start for the log.
+pub struct Replacement {
+    refusal: Refusal,
+    start: Vec<u8>,
+}
+
+impl Replacement {
+    /// Tells `refusal` instead of a body.
+    pub fn of(refusal: Refusal) -> Self {
+        Self { refusal, start: Vec::new() }
+    }
+
+    /// Notes a piece of the body.
+    pub fn note(&mut self, piece: Option<Bytes>) {
+        let room = ERROR_BODY_BYTES_MAX.saturating_sub(self.start.len());
+        self.start.extend(piece.iter().flatten().take(room));
+    }
+
+    /// The refusal, with what the body says of it.
+    pub fn refusal(self) -> Refusal {
+        match self.refusal.code {
+            Code::UpstreamRejected => rejected(&self.start),
+            _ => self.refusal,
+        }
+    }
+}
+
+/// A request's context.
+pub struct RequestContext {
+    /// How far it has come.
+    pub stage: Stage,
+    /// Its id.
+    pub request_id: HeaderValue,
+    /// What its answer grants to the page that asked.
+    pub cors: CorsGrant,
+    /// Why an upstream's answer is not passed on.
+    pub refusal: Option<Refusal>,
+    /// What replaces an upstream's body.
+    pub replacement: Option<Replacement>,
+    /// Whether the answer must be fetched again by the way that looks at its first bytes.
+    pub refetch: bool,
+    metrics: Arc<Metrics>,
+}
+
+impl RequestContext {
+    /// A context, counted in the gauge of requests in flight until it is dropped.
+    pub fn new(request_id: HeaderValue, metrics: Arc<Metrics>) -> Self {
+        metrics.in_flight.inc();
+        Self {
+            stage: Stage::Fresh,
+            request_id,
+            cors: CorsGrant::default(),
+            refusal: None,
+            replacement: None,
+            refetch: false,
+            metrics,
+        }
+    }
+
+    /// What was permitted, if it was.
+    pub fn permitted(&self) -> Option<&Admitted> {
+        match &self.stage {
+            Stage::Permitted(admitted) => Some(admitted),
+            Stage::Fresh | Stage::Answered => None,
+        }
+    }
+}
+
+impl Drop for RequestContext {
+    fn drop(&mut self) {
+        self.metrics.in_flight.dec();
+    }
+}

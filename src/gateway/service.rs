@@ -1,0 +1,231 @@
+//! Pingora's hooks. Each is a few lines: what they decide is decided elsewhere.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::{Error, ErrorSource, ErrorType};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+use shapegate_core::code::Refusal;
+
+use super::admit::{self, Admission};
+use super::answer::{self, Reply};
+use super::connection::ConnectionBook;
+use super::context::{Replacement, RequestContext, Stage};
+use super::held;
+use super::state::State;
+use crate::hub::fetch::{is_encoded, refusal};
+use crate::hub::upstream::READ_TIMEOUT;
+
+/// How long one write to a client may block: above Electric's own 30 s, a stalled client is cut.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a body that nobody asked for is drained before the connection is closed instead.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The proxy service.
+pub struct Gateway {
+    state: Arc<State>,
+    book: Arc<ConnectionBook>,
+}
+
+impl Gateway {
+    /// A service over `state`, whose connections are kept in `book`.
+    pub fn new(state: Arc<State>, book: Arc<ConnectionBook>) -> Self {
+        Self { state, book }
+    }
+
+    async fn answer_here(
+        &self,
+        session: &mut Session,
+        admission: Result<Admission, Refusal>,
+        ctx: &mut RequestContext,
+    ) -> pingora_core::Result<bool> {
+        let reply = Reply::to(ctx, &self.state);
+        match admission {
+            Ok(Admission::Finite(admitted)) => {
+                ctx.stage = Stage::Permitted(admitted);
+                return Ok(false);
+            }
+            Ok(Admission::Held(admitted)) => {
+                held::serve(&self.state, session, &admitted, &reply).await?;
+            }
+            Ok(Admission::Preflight(methods)) => answer::preflight(session, methods, &reply).await?,
+            Ok(Admission::NotAllowed(methods)) => {
+                answer::method_not_allowed(session, methods, &reply).await?;
+            }
+            Ok(Admission::Health(health)) => answer::health(session, health, &reply).await?,
+            Ok(Admission::MustRefetch) => answer::must_refetch(session, &reply).await?,
+            Err(refusal) => answer::refuse(session, &refusal, &reply).await?,
+        }
+        ctx.stage = Stage::Answered;
+        Ok(true)
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = RequestContext;
+
+    fn new_ctx(&self) -> RequestContext {
+        RequestContext::new(self.state.request_ids.next(), Arc::clone(&self.state.metrics))
+    }
+
+    /// Pingora's module compresses a response a client, SSE included: it is not installed.
+    fn init_downstream_modules(&self, _modules: &mut pingora_core::modules::http::HttpModules) {}
+
+    async fn early_request_filter(
+        &self,
+        session: &mut Session,
+        _ctx: &mut RequestContext,
+    ) -> pingora_core::Result<()> {
+        let h2_peer = h2_peer(session);
+        self.book.head_arrived(h2_peer);
+        let downstream = session.as_downstream_mut();
+        let reusable = downstream.get_keepalive().is_some() && !self.state.drain.has_begun();
+        downstream.set_keepalive(reusable.then(|| self.book.keepalive_timeout().as_secs()));
+        downstream.set_write_timeout(Some(WRITE_TIMEOUT));
+        downstream.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
+        Ok(())
+    }
+
+    /// Decides. What waits and what is refused is answered here; what is finite goes on with its permit.
+    async fn request_filter(
+        &self,
+        session: &mut Session,
+        ctx: &mut RequestContext,
+    ) -> pingora_core::Result<bool> {
+        let admission = admit::admit(&self.state, session, ctx).await;
+        self.answer_here(session, admission, ctx).await
+    }
+
+    /// An error unless the request was permitted.
+    async fn upstream_peer(
+        &self,
+        _session: &mut Session,
+        ctx: &mut RequestContext,
+    ) -> pingora_core::Result<Box<HttpPeer>> {
+        let now = self.state.clock.now();
+        let Some(admitted) = ctx.permitted() else {
+            return Error::e_explain(ErrorType::InternalError, "an unpermitted request has no upstream");
+        };
+        let left = admitted.until.map_or(READ_TIMEOUT, |until| until.left(now));
+        admitted.upstream.peer(left).map_err(|refused| {
+            ctx.refusal = Some(refused);
+            Error::explain(ErrorType::ConnectError, "no address").into_up()
+        })
+    }
+
+    /// Assigns the header that was built from the permit; nothing of the client's is left in it.
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        upstream_request: &mut RequestHeader,
+        ctx: &mut RequestContext,
+    ) -> pingora_core::Result<()> {
+        let Some(admitted) = ctx.permitted() else {
+            return Error::e_explain(ErrorType::InternalError, "an unpermitted request has no header");
+        };
+        *upstream_request = admitted.upstream.head(&admitted.request, &admitted.along)?;
+        Ok(())
+    }
+
+    /// Discards the client's body and sends the rebuilt one.
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        ctx: &mut RequestContext,
+    ) -> pingora_core::Result<()> {
+        let rebuilt = ctx.permitted().and_then(|admitted| admitted.request.body());
+        *body = rebuilt.filter(|_| end_of_stream).cloned();
+        Ok(())
+    }
+
+    /// Writes the header that the client gets: relabelled, or an error in place of what must not be passed on.
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        upstream_response: &mut ResponseHeader,
+        ctx: &mut RequestContext,
+    ) -> pingora_core::Result<()> {
+        let Some(admitted) = ctx.permitted() else { return Ok(()) };
+        if is_encoded(upstream_response) {
+            admitted.upstream.note_encoding();
+            ctx.refetch = true;
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "an encoded answer").into_up());
+        }
+        let reply = Reply::to(ctx, &self.state);
+        match answer::relabel(upstream_response, admitted, &reply) {
+            Ok(head) => *upstream_response = head,
+            Err(refusal) if answer::has_body(upstream_response, session.req_header()) => {
+                *upstream_response = answer::refusal_head_chunked(&refusal, &reply)?;
+                ctx.replacement = Some(Replacement::of(refusal));
+            }
+            Err(refusal) => {
+                ctx.refusal = Some(refusal);
+                return Err(Error::explain(ErrorType::InvalidHTTPHeader, "not an answer to pass on").into_up());
+            }
+        }
+        Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        ctx: &mut RequestContext,
+    ) -> pingora_core::Result<Option<Duration>> {
+        if let Some(mut replacement) = ctx.replacement.take() {
+            replacement.note(body.take());
+            if end_of_stream {
+                *body = Some(answer::refusal_body(&replacement.refusal(), &Reply::to(ctx, &self.state)));
+            } else {
+                ctx.replacement = Some(replacement);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes the error that a client gets, unless an answer has begun or the client is gone.
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        ctx: &mut RequestContext,
+    ) -> FailToProxy {
+        if session.response_written().is_some() || error.esource() == &ErrorSource::Downstream {
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        }
+        let refused = ctx.refusal.take().unwrap_or_else(|| refusal(error));
+        let stage = std::mem::take(&mut ctx.stage);
+        let reply = Reply::to(ctx, &self.state);
+        let written = match (stage, ctx.refetch) {
+            (Stage::Permitted(admitted), true) => held::serve(&self.state, session, &admitted, &reply).await,
+            _ => answer::refuse(session, &refused, &reply).await,
+        };
+        let error_code = session.response_written().map_or(0, |head| head.status.as_u16());
+        FailToProxy { error_code, can_reuse_downstream: written.is_ok() }
+    }
+
+    fn suppress_error_log(&self, _session: &Session, ctx: &RequestContext, error: &Error) -> bool {
+        ctx.refetch || error.esource() == &ErrorSource::Downstream
+    }
+
+    async fn logging(&self, session: &mut Session, _error: Option<&Error>, _ctx: &mut RequestContext) {
+        self.book.request_done();
+        if let Some(head) = session.response_written() {
+            self.state.metrics.answered(head.status.as_u16());
+        }
+    }
+}
+
+/// The peer of an HTTP/2 connection.
+fn h2_peer(session: &Session) -> Option<std::net::SocketAddr> {
+    let downstream = session.as_downstream();
+    downstream.is_http2().then(|| downstream.client_addr()?.as_inet().copied()).flatten()
+}

@@ -1,0 +1,136 @@
+//! What every request shares.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+use pingora_http::RequestHeader;
+use quick_cache::sync::Cache;
+use shapegate_core::code::Refusal;
+use shapegate_core::permit::Allowed;
+use shapegate_core::policy::{DecisionKey, Facts};
+use tokio::sync::watch;
+
+use super::body::BodyLimits;
+use super::drain::Drain;
+use super::request_id::RequestIds;
+use crate::admin::Metrics;
+use crate::clock::Clock;
+use crate::hub::{Fetch, Upstream};
+use crate::tenant::{Snapshot, Tenant};
+
+/// Decisions remembered; each is a few hundred bytes.
+const DECISIONS_MAX: usize = 100_000;
+
+/// Bounds on a request's head.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadLimits {
+    /// All header names and values together, in bytes.
+    pub header_bytes_max: usize,
+    /// Header lines.
+    pub headers_max: usize,
+}
+
+/// A snapshot in use, with the decisions made under it.
+///
+/// Both go together: what was decided under other rules is never looked up.
+pub struct Loaded {
+    /// The tenants.
+    pub snapshot: Snapshot,
+    /// By the shape's number and all that the decision was made from.
+    pub decisions: Cache<(u64, DecisionKey), Arc<Allowed>>,
+    no_facts: Facts,
+}
+
+impl Loaded {
+    fn new(snapshot: Snapshot) -> Arc<Self> {
+        Arc::new(Self { snapshot, decisions: Cache::new(DECISIONS_MAX), no_facts: Facts::none() })
+    }
+
+    /// What is known from outside where no authoriser is asked.
+    pub fn no_facts(&self) -> &Facts {
+        &self.no_facts
+    }
+
+    /// The tenant that a request is for.
+    ///
+    /// # Errors
+    /// 404 when there is none.
+    pub fn tenant_of(&self, _head: &RequestHeader) -> Result<&Tenant, Refusal> {
+        Ok(self.snapshot.default_tenant())
+    }
+
+    /// Every tenant's upstream.
+    pub fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+        self.snapshot.tenants().map(|tenant| tenant.upstream())
+    }
+}
+
+/// What the gateway is made of, besides its tenants.
+pub struct Parts {
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// The registry.
+    pub metrics: Arc<Metrics>,
+    /// Connections to upstreams.
+    pub fetch: Fetch,
+    /// Ids for requests.
+    pub request_ids: RequestIds,
+    /// Bounds on bodies.
+    pub body_limits: BodyLimits,
+    /// Bounds on heads.
+    pub head_limits: HeadLimits,
+}
+
+/// What every request shares.
+pub struct State {
+    loaded: ArcSwap<Loaded>,
+    changes: watch::Sender<u64>,
+    /// Whether the process is going away.
+    pub drain: Drain,
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// The registry.
+    pub metrics: Arc<Metrics>,
+    /// Connections to upstreams.
+    pub fetch: Fetch,
+    /// Ids for requests.
+    pub request_ids: RequestIds,
+    /// Bounds on bodies.
+    pub body_limits: BodyLimits,
+    /// Bounds on heads.
+    pub head_limits: HeadLimits,
+}
+
+impl State {
+    /// A gateway that serves `snapshot`.
+    pub fn new(snapshot: Snapshot, parts: Parts) -> Arc<Self> {
+        let Parts { clock, metrics, fetch, request_ids, body_limits, head_limits } = parts;
+        Arc::new(Self {
+            loaded: ArcSwap::new(Loaded::new(snapshot)),
+            changes: watch::Sender::new(0),
+            drain: Drain::default(),
+            clock,
+            metrics,
+            fetch,
+            request_ids,
+            body_limits,
+            head_limits,
+        })
+    }
+
+    /// The snapshot in use, for as long as a request lasts.
+    pub fn loaded(&self) -> Guard<Arc<Loaded>> {
+        self.loaded.load()
+    }
+
+    /// Serves another snapshot from now on; whatever waits is judged anew under it.
+    pub fn replace(&self, snapshot: Snapshot) {
+        self.loaded.store(Loaded::new(snapshot));
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Tells of every change after which waits must be judged anew.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+}

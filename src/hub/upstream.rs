@@ -1,0 +1,193 @@
+//! One Electric: how it is reached and what a request to it looks like on the wire.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::header::{self, HeaderName, HeaderValue};
+use pingora_core::protocols::tls::CaType;
+use pingora_core::upstreams::peer::{ALPN, HttpPeer, HttpUpstreamRequestPolicy};
+use pingora_http::RequestHeader;
+use shapegate_core::code::{Code, Refusal};
+use shapegate_core::upstream::{Secret, UpstreamBase, UpstreamRequest};
+
+use super::addresses::Addresses;
+use super::health::HealthMemory;
+
+/// How long a TCP connection to an upstream may take.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long TCP and TLS together may take.
+pub const CONNECT_TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest silence of an upstream: above its 20 s poll and its 21 s SSE comment.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long one write to an upstream may block.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an idle connection is kept; Electric closes them after 60 s.
+pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+
+/// What configuration says of an upstream.
+#[derive(Debug)]
+pub struct UpstreamSettings {
+    /// Host name or IP address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Whether to speak TLS.
+    pub tls: bool,
+    /// Certificates to trust instead of the system's, PEM.
+    pub ca: Option<Arc<CaType>>,
+    /// A number for everything that decides whom a connection trusts; connections are pooled within it.
+    pub trust_domain: u64,
+    /// Path prefix and source.
+    pub base: UpstreamBase,
+    /// Electric's API secret, unless it runs without one.
+    pub secret: Option<Secret>,
+}
+
+/// One Electric, ready to be asked.
+pub struct Upstream {
+    settings: UpstreamSettings,
+    addresses: Arc<Addresses>,
+    host: HeaderValue,
+    peer: HttpPeer,
+    encodes: AtomicBool,
+    health: HealthMemory,
+}
+
+/// Headers that go along with a request to an upstream.
+#[derive(Debug, Default)]
+pub struct Along {
+    /// A strong entity tag as the upstream wrote it.
+    pub if_none_match: Option<HeaderValue>,
+    /// W3C trace context, already checked.
+    pub traceparent: Option<HeaderValue>,
+    /// Our id of the request.
+    pub request_id: Option<HeaderValue>,
+}
+
+impl Upstream {
+    /// An upstream from its settings.
+    ///
+    /// # Errors
+    /// When host and port do not make a header value.
+    pub fn new(settings: UpstreamSettings) -> Result<Self, header::InvalidHeaderValue> {
+        let default_port = if settings.tls { 443 } else { 80 };
+        let authority = match settings.port {
+            port if port == default_port => settings.host.clone(),
+            port => format!("{}:{port}", settings.host),
+        };
+        Ok(Self {
+            host: HeaderValue::from_str(&authority)?,
+            addresses: Addresses::of(&settings.host, settings.port),
+            peer: peer_template(&settings),
+            encodes: AtomicBool::new(false),
+            health: HealthMemory::default(),
+            settings,
+        })
+    }
+
+    /// Where it lives.
+    pub fn addresses(&self) -> &Arc<Addresses> {
+        &self.addresses
+    }
+
+    /// Path prefix and source for building requests.
+    pub fn base(&self) -> &UpstreamBase {
+        &self.settings.base
+    }
+
+    /// The value of `host` in requests to it.
+    pub fn host(&self) -> &HeaderValue {
+        &self.host
+    }
+
+    /// Where it tells its health.
+    pub fn health_path(&self) -> String {
+        let path = self.settings.base.path();
+        format!("{}/v1/health", path.strip_suffix("/v1/shape").unwrap_or_default())
+    }
+
+    /// Its health, remembered for a moment.
+    pub fn health(&self) -> &HealthMemory {
+        &self.health
+    }
+
+    /// Whether the same requests to both would reach the same shapes.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        let place = |upstream: &Self| {
+            let UpstreamSettings { host, port, tls, base, .. } = &upstream.settings;
+            (host.clone(), *port, *tls, base.clone())
+        };
+        place(self) == place(other)
+    }
+
+    /// Whether it has sent a content coding that it was not asked for; its finite answers then go the way
+    /// that looks at the first bytes.
+    pub fn encodes(&self) -> bool {
+        self.encodes.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it sends content codings.
+    pub fn note_encoding(&self) {
+        self.encodes.store(true, Ordering::Relaxed);
+    }
+
+    /// A peer to connect to, waiting at most `read_timeout` between bytes.
+    ///
+    /// # Errors
+    /// `upstream_unreachable` while its name is not resolved.
+    pub fn peer(&self, read_timeout: Duration) -> Result<Box<HttpPeer>, Refusal> {
+        let address = self.addresses.next().ok_or_else(|| {
+            Refusal::new(Code::UpstreamUnreachable, "The upstream cannot be reached at the moment.")
+                .with_detail(format!("{} is not resolved", self.settings.host))
+        })?;
+        let mut peer = Box::new(self.peer.clone());
+        peer._address = pingora_core::protocols::l4::socket::SocketAddr::Inet(address);
+        peer.options.read_timeout = Some(read_timeout.min(READ_TIMEOUT));
+        Ok(peer)
+    }
+
+    /// The header of a request, built from nothing but `request` and `along`.
+    ///
+    /// # Errors
+    /// When the built target is not a request target: a fault of ours, never of a client.
+    pub fn head(&self, request: &UpstreamRequest, along: &Along) -> pingora_core::Result<RequestHeader> {
+        let target = request.target_with(self.settings.secret.as_ref());
+        let mut head = RequestHeader::build_no_case(request.verb().as_str(), target.as_bytes(), Some(8))?;
+        head.insert_header(header::HOST, &self.host)?;
+        head.insert_header(header::ACCEPT, HeaderValue::from_static(request.accept()))?;
+        head.insert_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))?;
+        let optional = [
+            (header::IF_NONE_MATCH, &along.if_none_match),
+            (HeaderName::from_static("traceparent"), &along.traceparent),
+            (HeaderName::from_static("x-request-id"), &along.request_id),
+        ];
+        for (name, value) in optional {
+            if let Some(value) = value {
+                head.insert_header(name, value)?;
+            }
+        }
+        if let Some(body) = request.body() {
+            head.insert_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
+            head.insert_header(header::CONTENT_LENGTH, HeaderValue::from(body.len()))?;
+        }
+        Ok(head)
+    }
+}
+
+/// Everything of a peer but its address, which is filled in a request at a time.
+fn peer_template(settings: &UpstreamSettings) -> HttpPeer {
+    let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], settings.port));
+    let mut peer = HttpPeer::new(nowhere, settings.tls, settings.host.clone());
+    peer.group_key = settings.trust_domain;
+    peer.options.ca = settings.ca.clone();
+    // HTTP/1.1: one poll a connection, no head-of-line blocking, and Electric's cap of 50 requests a connection
+    // then costs a reconnect instead of refused streams.
+    peer.options.alpn = ALPN::H1;
+    peer.options.connection_timeout = Some(CONNECT_TIMEOUT);
+    peer.options.total_connection_timeout = Some(CONNECT_TOTAL_TIMEOUT);
+    peer.options.write_timeout = Some(WRITE_TIMEOUT);
+    peer.options.idle_timeout = Some(POOL_IDLE_TIMEOUT);
+    peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
+    peer
+}

@@ -1,0 +1,216 @@
+//! One issuer of tokens: its keys, and what its tokens must say.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use shapegate_core::identity::{Identity, IdentitySource};
+use shapegate_core::time::{Now, Until};
+
+use super::claims::{self, AudienceRule, ClaimRules, Claims};
+use super::fault::{Fault, quoted};
+use super::jws::{Header, Jws};
+use super::keys::{KeyError, KeyRing, KeySource, KeyWarning};
+use super::mapping::{self, ClaimMapping};
+
+/// The type of the tokens that this gateway mints for shapes. They say what may be synced, not who asks.
+pub const SHAPE_TOKEN_TYPE: &str = "shape+jwt";
+/// The types that are taken where none is configured: plain tokens and access tokens (RFC 9068). Logout
+/// tokens, security events and the like are signed with the same keys, and are not credentials.
+const USUAL_TYPES: [&str; 2] = ["JWT", "at+jwt"];
+
+/// One issuer as the configuration gives it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IssuerSource {
+    /// Exactly what its tokens have as `iss`: case, port and trailing slash count.
+    pub issuer: String,
+    /// Its keys, at least one.
+    pub keys: Vec<KeySource>,
+    /// Whom its tokens must be meant for.
+    pub audience: AudienceRule,
+    /// How long its tokens may last, from `iat` (or from now, without one) to `exp`.
+    pub lifetime_max: Option<Duration>,
+    /// The only `typ` that is taken, without regard to case and to a leading `application/`. Without one:
+    /// none, `JWT` and `at+jwt`.
+    pub token_type: Option<String>,
+    /// The names that rules read.
+    pub claims: Vec<ClaimMapping>,
+}
+
+/// Why an issuer is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IssuerError {
+    /// `iss` is never empty.
+    #[error("an issuer has a name: exactly what its tokens have as `iss`")]
+    IssuerEmpty,
+    /// Two of one name; a token could not say which it means.
+    #[error("the issuer {0:?} is there twice; one issuer may have several keys")]
+    IssuerTwice(String),
+    /// No audience could match, or an empty one could.
+    #[error("`audience` and `authorized_parties` name at least one, and none that is empty")]
+    AudienceEmpty,
+    /// Nothing would be taken.
+    #[error("a lifetime of zero takes no token")]
+    LifetimeZero,
+    /// The type of shape tokens, or none.
+    #[error("{0:?} is not a type that a user's token can have")]
+    TokenType(String),
+    /// Two mappings of one name.
+    #[error("the claim {0:?} is mapped twice")]
+    ClaimTwice(String),
+    /// A key is refused.
+    #[error("key {}: {error}", place + 1)]
+    Key {
+        /// Its place in [`IssuerSource::keys`], from 0.
+        place: usize,
+        /// Why.
+        error: KeyError,
+    },
+}
+
+/// An issuer, ready to verify its tokens.
+#[derive(Debug)]
+pub(crate) struct Issuer {
+    name: Arc<str>,
+    keys: KeyRing,
+    rules: ClaimRules,
+    token_type: Option<String>,
+    mappings: Vec<ClaimMapping>,
+}
+
+impl Issuer {
+    pub(crate) fn compile(source: IssuerSource) -> Result<(Self, Vec<KeyWarning>), IssuerError> {
+        check(&source)?;
+        let (keys, warnings) =
+            KeyRing::read(&source.keys).map_err(|(place, error)| IssuerError::Key { place, error })?;
+        let issuer = Self {
+            name: source.issuer.into(),
+            keys,
+            rules: ClaimRules {
+                audience: source.audience,
+                lifetime_max: source.lifetime_max,
+            },
+            token_type: source.token_type,
+            mappings: source.claims,
+        };
+        Ok((issuer, warnings))
+    }
+
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Verifies a token that says it is of this issuer. Each signature that is checked is counted.
+    pub(crate) fn verify(
+        &self,
+        token: &Jws<'_>,
+        claims: Claims,
+        now: Now,
+        checked: &AtomicU64,
+    ) -> Result<Identity, Fault> {
+        self.check_signature(token, checked)?;
+        self.check_type(&token.header)?;
+        let end = self.rules.check(&claims, now)?;
+        let subject = claims::subject(&claims)?;
+        let (mapped, claims) = mapping::apply(&self.mappings, claims)?;
+        Ok(Identity::new(IdentitySource {
+            subject,
+            issuer: Some(Arc::clone(&self.name)),
+            mapped,
+            claims,
+            valid_until: Some(Until::at_wall(now, end)),
+        }))
+    }
+
+    fn check_signature(&self, token: &Jws<'_>, checked: &AtomicU64) -> Result<(), Fault> {
+        let Header { algorithm, kid, .. } = &token.header;
+        let candidates = self
+            .keys
+            .candidates(*algorithm, kid.as_deref())
+            .map_err(|_| Fault::TooManyKeys(self.name.to_string()))?;
+        let mut tried = 0;
+        for key in candidates {
+            tried += 1;
+            checked.fetch_add(1, Ordering::Relaxed);
+            if key.verifies(token.signed, token.signature) {
+                return Ok(());
+            }
+        }
+        Err(self.no_signature(tried, &token.header))
+    }
+
+    fn no_signature(&self, tried: u32, header: &Header) -> Fault {
+        let issuer = self.name.to_string();
+        match tried {
+            0 => Fault::NoKey {
+                issuer,
+                algorithm: header.algorithm.as_str(),
+                kid: header.kid.as_deref().map(quoted),
+            },
+            _ => Fault::SignatureWrong(issuer),
+        }
+    }
+
+    fn check_type(&self, header: &Header) -> Result<(), Fault> {
+        let kind = header.kind.as_deref().map(without_application);
+        let taken = match (kind, &self.token_type) {
+            (Some(kind), Some(only)) => kind.eq_ignore_ascii_case(without_application(only)),
+            (Some(kind), None) => USUAL_TYPES.iter().any(|usual| kind.eq_ignore_ascii_case(usual)),
+            (None, only) => only.is_none(),
+        };
+        if taken {
+            Ok(())
+        } else {
+            Err(Fault::TypeRefused(kind.map(quoted).unwrap_or_default()))
+        }
+    }
+}
+
+/// `application/` may be left out of a type (RFC 7515 §4.1.9).
+fn without_application(kind: &str) -> &str {
+    const PREFIX: &str = "application/";
+    match kind.split_at_checked(PREFIX.len()) {
+        Some((prefix, rest)) if prefix.eq_ignore_ascii_case(PREFIX) => rest,
+        _ => kind,
+    }
+}
+
+fn check(source: &IssuerSource) -> Result<(), IssuerError> {
+    if source.issuer.is_empty() {
+        return Err(IssuerError::IssuerEmpty);
+    }
+    if source.lifetime_max.is_some_and(|longest| longest.is_zero()) {
+        return Err(IssuerError::LifetimeZero);
+    }
+    check_audience(&source.audience)?;
+    check_token_type(source.token_type.as_deref())?;
+    let mut names = HashSet::new();
+    match source.claims.iter().find(|mapping| !names.insert(mapping.name())) {
+        Some(twice) => Err(IssuerError::ClaimTwice(twice.name().to_owned())),
+        None => Ok(()),
+    }
+}
+
+fn check_audience(rule: &AudienceRule) -> Result<(), IssuerError> {
+    match rule {
+        AudienceRule::InsecureAny => Ok(()),
+        AudienceRule::Audience(names) | AudienceRule::AuthorizedParties(names) => {
+            let usable = !names.is_empty() && names.iter().all(|name| !name.is_empty());
+            if usable {
+                Ok(())
+            } else {
+                Err(IssuerError::AudienceEmpty)
+            }
+        }
+    }
+}
+
+fn check_token_type(kind: Option<&str>) -> Result<(), IssuerError> {
+    match kind {
+        Some(kind) if kind.is_empty() || without_application(kind).eq_ignore_ascii_case(SHAPE_TOKEN_TYPE) => {
+            Err(IssuerError::TokenType(kind.to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
