@@ -18,6 +18,7 @@ mod keys;
 mod merge;
 mod network;
 mod path;
+mod policy;
 mod print;
 mod problem;
 mod reading;
@@ -36,9 +37,10 @@ pub use conflicts::OPEN_ROUTE_LAST;
 pub use cors::{Cors, OriginPattern, Origins};
 pub use electric::{Authority, ElectricSettings, ElectricUrl};
 pub use files::KEY_FILE_BYTES_MAX;
-pub use identity::{Audience, IdentityMethod, JwtSettings, LIFETIME_MAX_DEFAULT};
+pub use identity::{IdentitySettings, LIFETIME_MAX_DEFAULT};
 pub use network::{Network, NetworkError};
 pub use path::{CAPTURE_BYTES_MAX, PATH_BYTES_MAX, PathError, PathPattern, SEGMENTS_MAX, Segment, is_capture_text};
+pub use policy::{CheckedShape, DEFAULT_TENANT};
 pub use print::REDACTED;
 pub use problem::{Problem, Problems, Severity};
 pub use rules::{ParamSetting, RULES_MAX, RowsSetting, RuleSettings};
@@ -59,12 +61,12 @@ pub struct Config {
     pub server: ServerSettings,
     /// The upstream.
     pub electric: ElectricSettings,
-    /// How those who ask are known, in the order of the file.
-    pub identity: Vec<IdentityMethod>,
+    /// How those who ask are known.
+    pub identity: IdentitySettings,
     /// Which pages of other origins may read answers.
     pub cors: Cors,
     /// What may be synced, in the order of the file.
-    pub shapes: Vec<ShapeSettings>,
+    pub shapes: Vec<CheckedShape>,
 }
 
 /// A configuration with what was noticed while it was read.
@@ -177,7 +179,7 @@ fn check(reading: &mut Reading<'_>, root: &Node) -> Option<Config> {
     let electric = section.require(reading, "electric", "write `electric: { url: …, secret: { env: ELECTRIC_SECRET } }`");
     let electric = electric.and_then(|entry| electric::electric(reading, &entry.value));
     let identity = section.get(reading, "identity");
-    let identity = identity.map_or_else(|| Some(Vec::new()), |entry| identity::identity(reading, &entry.value));
+    let identity = identity.map_or_else(|| Some(IdentitySettings::default()), |entry| identity::identity(reading, &entry.value));
     let cors = section.get(reading, "cors");
     let cors = cors.map_or_else(|| Some(Cors::default()), |entry| cors::cors(reading, &entry.value));
     let defaults = section.get(reading, "defaults").and_then(|entry| client::defaults(reading, &entry.value));
@@ -191,5 +193,9 @@ fn check(reading: &mut Reading<'_>, root: &Node) -> Option<Config> {
     conflicts::routes(reading, &shapes);
     let identity = identity?;
     conflicts::nobody_can_enter(reading, &shapes, &identity);
+    let certain = identity.certain_claims();
+    let tagger = electric.as_ref().and_then(policy::tagger);
+    // Every shape is compiled, whatever else is wrong: its faults belong into the same list.
+    let shapes = shapes.into_iter().filter_map(|shape| policy::compile(reading, shape, &certain, tagger.as_ref())).collect();
     Some(Config { server: server?, electric: electric?, identity, cors: cors?, shapes })
 }

@@ -1,1 +1,22 @@
 //! Pingora's side: the proxy service, the connection wrapper, answers.
+//!
+//! A request passes [`admit`], which ends in a permit or a refusal. What waits is then served by [`held`], what
+//! is finite by Pingora's proxying through the hooks of [`service`]; both answer through [`answer`], the only
+//! writer of headers to a client.
+
+pub mod admit;
+pub mod answer;
+pub mod body;
+pub mod connection;
+pub mod context;
+pub mod cors;
+pub mod drain;
+pub mod held;
+pub mod request_id;
+pub mod server;
+pub mod service;
+pub mod state;
+pub mod tls;
+
+pub use server::{ServeError, run};
+pub use state::State;

@@ -121,6 +121,12 @@ impl ShapePolicy {
         }
     }
 
+    /// Whether clients may ask for subsets of the shape.
+    #[must_use]
+    pub fn allows_subsets(&self) -> bool {
+        self.terms.subset.is_some()
+    }
+
     /// Whether its decisions may be remembered at all; see [`ShapePolicy::memory_key`].
     #[must_use]
     pub fn remembers(&self) -> bool {

@@ -1,6 +1,5 @@
 //! What operators and probes ask: liveness, readiness, metrics. Nothing can be changed here.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -19,10 +18,10 @@ pub struct Admin {
 
 impl Admin {
     /// A listening service with one thread of its own.
-    pub fn service(state: Arc<State>, address: SocketAddr) -> Service<HttpServer<Self>> {
+    pub fn service(state: Arc<State>, listener: ListenerConfig) -> Service<HttpServer<Self>> {
         let mut service = Service::new("admin".to_owned(), HttpServer::new_app(Self { state }));
         service.threads = Some(1);
-        service.add_listener(ListenerConfig::tcp(address.to_string()));
+        service.add_listener(listener);
         service
     }
 

@@ -40,20 +40,17 @@ pub enum SubsetSetting {
 pub enum IgnoredName {
     /// `table`
     Table,
-    /// `where`
+    /// `where`, and `params[n]` with it
     Where,
-    /// `params[n]`
-    Params,
     /// `columns`
     Columns,
     /// `replica`
     Replica,
 }
 
-const IGNORED_NAMES: [(&str, IgnoredName); 5] = [
+const IGNORED_NAMES: [(&str, IgnoredName); 4] = [
     ("table", IgnoredName::Table),
     ("where", IgnoredName::Where),
-    ("params", IgnoredName::Params),
     ("columns", IgnoredName::Columns),
     ("replica", IgnoredName::Replica),
 ];
@@ -72,7 +69,7 @@ pub struct ClientSettings {
     pub filter: ClientWhere,
     /// Columns.
     pub columns: ClientColumns,
-    /// Values of `replica` that are allowed; the first is what a client gets that sends none.
+    /// Values of `replica` that are allowed.
     pub replica: Vec<Replica>,
     /// Subset queries.
     pub subset: SubsetSetting,
@@ -80,12 +77,13 @@ pub struct ClientSettings {
     pub ignore: Vec<IgnoredName>,
 }
 
-impl Default for ClientSettings {
-    fn default() -> Self {
+impl ClientSettings {
+    /// What is built in. On an open route the client defines the shape.
+    fn built_in(open: bool) -> Self {
         Self {
             filter: ClientWhere::Forbidden,
-            columns: ClientColumns::Fixed,
-            replica: vec![Replica::Default],
+            columns: if open { ClientColumns::Subset } else { ClientColumns::Fixed },
+            replica: if open { vec![Replica::Default, Replica::Full] } else { vec![Replica::Default] },
             subset: SubsetSetting::Off,
             ignore: Vec::new(),
         }
@@ -106,8 +104,8 @@ pub(super) struct ClientPart {
 
 impl ClientPart {
     /// This over what is set for every shape, and that over what is built in.
-    pub(super) fn over(self, defaults: &Self) -> ClientSettings {
-        let built_in = ClientSettings::default();
+    pub(super) fn over(self, defaults: &Self, open: bool) -> ClientSettings {
+        let built_in = ClientSettings::built_in(open);
         ClientSettings {
             filter: self.filter.or(defaults.filter).unwrap_or(built_in.filter),
             columns: self.columns.or(defaults.columns).unwrap_or(built_in.columns),

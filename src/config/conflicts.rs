@@ -1,6 +1,6 @@
 //! What only several settings together can get wrong.
 
-use super::identity::IdentityMethod;
+use super::identity::IdentitySettings;
 use super::path::PathPattern;
 use super::reading::Reading;
 use super::shapes::{AccessSetting, ShapeSettings, TableSetting};
@@ -11,7 +11,7 @@ use std::collections::HashMap;
 pub const OPEN_ROUTE_LAST: (&str, &str) = ("shape", "health");
 
 /// Shapes that need a user, where nobody could be one.
-pub(super) fn nobody_can_enter(reading: &mut Reading<'_>, shapes: &[ShapeSettings], identity: &[IdentityMethod]) {
+pub(super) fn nobody_can_enter(reading: &mut Reading<'_>, shapes: &[ShapeSettings], identity: &IdentitySettings) {
     if !identity.is_empty() {
         return;
     }
@@ -45,10 +45,10 @@ fn overlapping(reading: &mut Reading<'_>, shapes: &[&ShapeSettings]) {
         by_length.entry(shape.path.value.segments().len()).or_default().push(shape);
     }
     for alike in by_length.values() {
-        let (fixed, captured): (Vec<_>, Vec<_>) = alike.iter().partition(|shape| shape.path.value.names().next().is_none());
+        let (fixed, captured): (Vec<&ShapeSettings>, Vec<&ShapeSettings>) = alike.iter().copied().partition(|shape| shape.path.value.names().next().is_none());
         for (index, shape) in captured.iter().enumerate() {
             let others = fixed.iter().chain(captured.iter().take(index));
-            if let Some(other) = others.into_iter().find(|other| other.path.value.overlaps(&shape.path.value)) {
+            if let Some(other) = others.copied().find(|other: &&ShapeSettings| other.path.value.overlaps(&shape.path.value)) {
                 ambiguous(reading, shape.path.span, other, &shape.path.value);
             }
         }

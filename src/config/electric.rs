@@ -170,6 +170,13 @@ fn read_source_id(reading: &mut Reading<'_>, node: &Node) -> Option<String> {
 fn read_ca(reading: &mut Reading<'_>, node: &Node) -> Option<Authority> {
     let file = reading.file(node, "ca")?;
     let certificates = reading.certificates(&file)?;
+    let mut anchors = rustls::RootCertStore::empty();
+    for certificate in &certificates {
+        if let Err(error) = anchors.add(certificate.clone()) {
+            let message = format!("a certificate of {} cannot be trusted: {error}", file.path.display());
+            return reading.refuse(file.span, message, "give the certificates of authorities, in PEM");
+        }
+    }
     Some(Authority { path: file.path, certificates })
 }
 

@@ -4,71 +4,93 @@ use super::keys;
 use super::reading::{Reading, Section, not_yet};
 use super::source::{Span, Spanned};
 use super::yaml::{Entry, Kind, Node};
-use crate::identity::{ClaimKind, ClaimMapping, ClaimPath, KeySource};
+use crate::identity::{AudienceRule, ClaimKind, ClaimMapping, ClaimPath, ISSUERS_MAX, IssuerSource, KeySource};
 use shapegate_core::value::Value;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Longest lifetime of a token, from `iat` to `exp`, where none is set.
 pub const LIFETIME_MAX_DEFAULT: Duration = Duration::from_secs(24 * 60 * 60);
-/// Most methods, and most audiences of one.
+/// Most audiences of one issuer.
 const LIST_MAX: usize = 64;
 
-/// One way of being known.
-#[derive(Clone, Debug)]
-pub enum IdentityMethod {
-    /// A signed token of one issuer.
-    Jwt(JwtSettings),
-    /// Everybody without a credential is this user. For development.
-    InsecureDevUser {
-        /// The user's claims; `sub` among them.
-        claims: BTreeMap<Arc<str>, Value>,
-    },
+/// How those who ask are known.
+#[derive(Clone, Debug, Default)]
+pub struct IdentitySettings {
+    /// Issuers of signed tokens, each with its place.
+    pub issuers: Vec<Spanned<IssuerSource>>,
+    /// The claims of the user that everybody without a credential is. For development.
+    pub dev_user: Option<Spanned<BTreeMap<Arc<str>, Value>>>,
 }
 
-/// Tokens of one issuer.
-#[derive(Clone, Debug)]
-pub struct JwtSettings {
-    /// Where it is written.
-    pub span: Span,
-    /// The exact `iss`.
-    pub issuer: String,
-    /// Whom its tokens must be for.
-    pub audience: Audience,
-    /// Its keys, each with its place.
-    pub keys: Vec<Spanned<KeySource>>,
-    /// Longest time between `iat` and `exp`.
-    pub lifetime_max: Duration,
-    /// Claims under names of the operator's choice.
-    pub claims: Vec<ClaimMapping>,
-}
-
-/// Whom a token must be for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Audience {
-    /// `aud` must have one of these.
-    Audience(Vec<String>),
-    /// `azp` must be one of these.
-    AuthorizedParties(Vec<String>),
-    /// Tokens that the issuer gave to any application are taken.
-    InsecureAny,
-}
-
-pub(super) fn identity(reading: &mut Reading<'_>, node: &Node) -> Option<Vec<IdentityMethod>> {
-    let items = reading.list(node, "identity")?;
-    if items.len() > LIST_MAX {
-        return reading.refuse(node.span, format!("more than {LIST_MAX} methods"), "remove some");
+impl IdentitySettings {
+    /// Whether nobody can be known.
+    pub fn is_empty(&self) -> bool {
+        self.issuers.is_empty() && self.dev_user.is_none()
     }
-    let read: Vec<_> = items.iter().map(|item| method(reading, item)).collect();
-    let methods: Vec<(Span, IdentityMethod)> = read.into_iter().collect::<Option<_>>()?;
-    refuse_twins(reading, &methods)?;
-    Some(methods.into_iter().map(|(_, method)| method).collect())
+
+    /// Names that `user` has whoever it is: mapped with a default by every issuer, and given to the
+    /// development user.
+    pub fn certain_claims(&self) -> BTreeSet<Arc<str>> {
+        let of_issuer = |issuer: &Spanned<IssuerSource>| -> BTreeSet<Arc<str>> {
+            let certain = issuer.value.claims.iter().filter(|claim| claim.has_default());
+            certain.map(|claim| claim.name().into()).collect()
+        };
+        let dev_user = self.dev_user.iter().map(|user| user.value.keys().cloned().collect());
+        let all = self.issuers.iter().map(of_issuer).chain(dev_user);
+        all.reduce(|one, other| one.intersection(&other).cloned().collect()).unwrap_or_default()
+    }
+}
+
+enum Method {
+    Issuer(IssuerSource),
+    DevUser(BTreeMap<Arc<str>, Value>),
+}
+
+pub(super) fn identity(reading: &mut Reading<'_>, node: &Node) -> Option<IdentitySettings> {
+    let read = reading.each(node, "identity", method)?;
+    let mut settings = IdentitySettings::default();
+    let mut right = true;
+    for Spanned { value, span } in read {
+        right &= match value {
+            Method::Issuer(issuer) => add_issuer(reading, &mut settings, issuer, span),
+            Method::DevUser(claims) => add_dev_user(reading, &mut settings, claims, span),
+        };
+    }
+    if settings.issuers.len() > ISSUERS_MAX {
+        return reading.refuse(node.span, format!("more than {ISSUERS_MAX} issuers"), "remove some");
+    }
+    right.then_some(settings)
+}
+
+fn add_issuer(reading: &mut Reading<'_>, settings: &mut IdentitySettings, issuer: IssuerSource, span: Span) -> bool {
+    if settings.issuers.iter().any(|known| known.value.issuer == issuer.issuer) {
+        let message = format!("the issuer `{}` is there twice", issuer.issuer);
+        reading.refuse::<()>(span, message, "keep one; one issuer may have several keys");
+        return false;
+    }
+    settings.issuers.push(Spanned::new(issuer, span));
+    true
+}
+
+fn add_dev_user(
+    reading: &mut Reading<'_>,
+    settings: &mut IdentitySettings,
+    claims: BTreeMap<Arc<str>, Value>,
+    span: Span,
+) -> bool {
+    if settings.dev_user.is_some() {
+        reading.refuse::<()>(span, "`insecure_dev_user` is there twice", "keep one of them");
+        return false;
+    }
+    settings.dev_user = Some(Spanned::new(claims, span));
+    true
 }
 
 const METHOD_HELP: &str = "write `- jwt: { issuer: …, audience: …, keys: […] }`";
 
-fn method(reading: &mut Reading<'_>, node: &Node) -> Option<(Span, IdentityMethod)> {
+fn method(reading: &mut Reading<'_>, node: &Node) -> Option<Spanned<Method>> {
     let Kind::Map(entries) = &node.kind else {
         return reading.refuse(node.span, format!("a method must be a map, not {}", node.described()), METHOD_HELP);
     };
@@ -76,7 +98,7 @@ fn method(reading: &mut Reading<'_>, node: &Node) -> Option<(Span, IdentityMetho
         return reading.refuse(node.span, "a method has one key that names its kind", METHOD_HELP);
     };
     let method = match key.as_str() {
-        "jwt" => jwt(reading, value, *key_span).map(IdentityMethod::Jwt),
+        "jwt" => jwt(reading, value).map(Method::Issuer),
         "insecure_dev_user" => dev_user(reading, value, *key_span),
         "session" | "postgres" | "api_keys" => {
             not_yet(reading, *key_span, key, "; `jwt` works");
@@ -91,10 +113,10 @@ fn method(reading: &mut Reading<'_>, node: &Node) -> Option<(Span, IdentityMetho
             reading.refuse(*key_span, format!("unknown method `{other}`"), help)
         }
     };
-    Some((*key_span, method?))
+    Some(Spanned::new(method?, *key_span))
 }
 
-fn jwt(reading: &mut Reading<'_>, node: &Node, span: Span) -> Option<JwtSettings> {
+fn jwt(reading: &mut Reading<'_>, node: &Node) -> Option<IssuerSource> {
     let mut section = Section::open(reading, node, "jwt")?;
     section.later(reading, "preset", "; write `issuer`, `audience` and `keys` out");
     section.later(reading, "jwks_url", "; give `keys: [ { file: jwks.json } ]`");
@@ -103,25 +125,28 @@ fn jwt(reading: &mut Reading<'_>, node: &Node, span: Span) -> Option<JwtSettings
     let issuer = issuer.and_then(|entry| reading.text(&entry.value, "issuer"));
     let audience = audience(reading, &mut section);
     let keys = read_keys(reading, &mut section);
-    let lifetime = section.get(reading, "lifetime_max").map(|entry| {
+    let lifetime_max = section.get(reading, "lifetime_max").map_or(Some(LIFETIME_MAX_DEFAULT), |entry| {
         reading.duration(&entry.value, "lifetime_max", Duration::from_secs(1)..=Duration::from_secs(366 * 86_400))
     });
-    let claims = section.get(reading, "claims").map(|entry| read_claims(reading, &entry.value));
+    let token_type = section.get(reading, "token_type").map(|entry| reading.text(&entry.value, "token_type"));
+    let claims = section.get(reading, "claims").map_or_else(|| Some(Vec::new()), |entry| read_claims(reading, &entry.value));
     section.finish(reading);
-    Some(JwtSettings {
-        span,
+    let keys = keys?;
+    let source = IssuerSource {
         issuer: issuer?.value,
+        keys: Vec::new(),
         audience: audience?,
-        keys: keys?,
-        lifetime_max: lifetime.unwrap_or(Some(LIFETIME_MAX_DEFAULT))?,
-        claims: claims.unwrap_or_else(|| Some(Vec::new()))?,
-    })
+        lifetime_max: Some(lifetime_max?),
+        token_type: token_type.map_or(Some(None), |read| read.map(|text| Some(text.value)))?,
+        claims: claims?,
+    };
+    keys::check(reading, source, node.span, keys)
 }
 
 const AUDIENCE_HELP: &str =
     "write `audience: sync`, the `aud` that the issuer puts into tokens for this service, or `authorized_parties`";
 
-fn audience(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<Audience> {
+fn audience(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<AudienceRule> {
     let audience = section.get(reading, "audience");
     let parties = section.get(reading, "authorized_parties");
     let any = section.get(reading, "insecure_any_audience");
@@ -129,8 +154,8 @@ fn audience(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<Audi
         return None;
     }
     match (audience, parties, any) {
-        (Some(entry), None, None) => names(reading, entry).map(Audience::Audience),
-        (None, Some(entry), None) => names(reading, entry).map(Audience::AuthorizedParties),
+        (Some(entry), None, None) => names(reading, entry).map(AudienceRule::Audience),
+        (None, Some(entry), None) => names(reading, entry).map(AudienceRule::AuthorizedParties),
         (None, None, Some(entry)) => any_audience(reading, entry),
         (None, None, None) => reading.refuse(section.span(), "`jwt` does not say whom tokens must be for", AUDIENCE_HELP),
         _ => {
@@ -140,13 +165,13 @@ fn audience(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<Audi
     }
 }
 
-fn any_audience(reading: &mut Reading<'_>, entry: &Entry) -> Option<Audience> {
+fn any_audience(reading: &mut Reading<'_>, entry: &Entry) -> Option<AudienceRule> {
     if !reading.boolean(&entry.value, "insecure_any_audience")? {
         return reading.refuse(entry.key_span, "`jwt` does not say whom tokens must be for", AUDIENCE_HELP);
     }
     let message = "insecure_any_audience: a token that the issuer made for any other application is taken";
     reading.warn(entry.key_span, message, "set `audience`");
-    Some(Audience::InsecureAny)
+    Some(AudienceRule::InsecureAny)
 }
 
 /// One name, or a list of them.
@@ -173,7 +198,9 @@ fn read_keys(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<Vec
         return None;
     };
     let sources = reading.each(&entry.value, "keys", keys::key)?;
-    keys::check(reading, entry.value.span, &sources)?;
+    if sources.is_empty() {
+        return reading.refuse(entry.value.span, "`keys` is empty: no token could be verified", keys::KEY_HELP);
+    }
     Some(sources)
 }
 
@@ -228,7 +255,7 @@ fn claim_path(reading: &mut Reading<'_>, node: &Node) -> Option<ClaimPath> {
     }
 }
 
-fn dev_user(reading: &mut Reading<'_>, node: &Node, span: Span) -> Option<IdentityMethod> {
+fn dev_user(reading: &mut Reading<'_>, node: &Node, span: Span) -> Option<Method> {
     let claims = reading.value_map(node, "insecure_dev_user")?;
     if !claims.get("sub").is_some_and(|sub| sub.as_str().is_some_and(|sub| !sub.is_empty())) {
         return reading.refuse(node.span, "`insecure_dev_user` lacks `sub`", "write `{ sub: user_1, … }`");
@@ -242,22 +269,5 @@ fn dev_user(reading: &mut Reading<'_>, node: &Node, span: Span) -> Option<Identi
         "insecure_dev_user: everybody without a credential is this user",
         "for development only: SHAPEGATE_ENV=production refuses it",
     );
-    Some(IdentityMethod::InsecureDevUser { claims })
-}
-
-/// Two methods for one issuer, or two made-up users: nobody could say which decides.
-fn refuse_twins(reading: &mut Reading<'_>, methods: &[(Span, IdentityMethod)]) -> Option<()> {
-    let mut seen = HashSet::new();
-    let mut right = true;
-    for (span, method) in methods {
-        let (name, what) = match method {
-            IdentityMethod::Jwt(jwt) => (Some(jwt.issuer.as_str()), format!("the issuer `{}`", jwt.issuer)),
-            IdentityMethod::InsecureDevUser { .. } => (None, "`insecure_dev_user`".to_owned()),
-        };
-        if !seen.insert(name) {
-            right = false;
-            reading.refuse::<()>(*span, format!("{what} is there twice"), "keep one; one issuer may have several keys");
-        }
-    }
-    right.then_some(())
+    Some(Method::DevUser(claims))
 }

@@ -5,11 +5,13 @@ use super::problem::Problem;
 use super::reading::{Reading, Section};
 use super::source::{Span, Spanned};
 use super::yaml::Node;
-use crate::identity::{Algorithm, KeyRing, KeySource};
+use crate::identity::{
+    Algorithm, IdentityError, IdentityMethods, IdentitySources, IssuerError, IssuerSource, KeySource, MemoryLimits,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
-const KEY_HELP: &str = "write `{ alg: HS256, secret: { env: JWT_SECRET } }`, `{ alg: ES256, file: key.pem }` or `{ file: jwks.json }`";
+pub(super) const KEY_HELP: &str = "write `{ alg: HS256, secret: { env: JWT_SECRET } }`, `{ alg: ES256, file: key.pem }` or `{ file: jwks.json }`";
 
 #[derive(Clone, Copy)]
 enum Encoding {
@@ -116,30 +118,52 @@ fn of_file(
 }
 
 /// Reads every key on its own, so that each fault is told at its own place, and then all together.
-pub(super) fn check(reading: &mut Reading<'_>, all: Span, sources: &[Spanned<KeySource>]) -> Option<()> {
+pub(super) fn check(
+    reading: &mut Reading<'_>,
+    source: IssuerSource,
+    span: Span,
+    keys: Vec<Spanned<KeySource>>,
+) -> Option<IssuerSource> {
     let mut right = true;
-    for source in sources {
-        match KeyRing::read(std::slice::from_ref(&source.value)) {
-            Ok((_, left_out)) => {
-                for warning in left_out {
-                    reading.problems.push(Problem::warning(source.span, warning.to_string()));
-                }
-            }
-            Err((_, error)) => {
+    for key in &keys {
+        let alone = IssuerSource { keys: vec![key.value.clone()], ..source.clone() };
+        match trial(alone) {
+            Ok(left_out) => reading.problems.extend(left_out.into_iter().map(|text| Problem::warning(key.span, text))),
+            Err(IssuerError::Key { error, .. }) => {
                 right = false;
-                reading.problems.push(Problem::error(source.span, error.to_string()).help(KEY_HELP));
+                reading.problems.push(Problem::error(key.span, error.to_string()).help(KEY_HELP));
             }
+            // Not about keys: told once, below.
+            Err(_) => {}
         }
     }
     if !right {
         return None;
     }
-    let together: Vec<KeySource> = sources.iter().map(|source| source.value.clone()).collect();
-    match KeyRing::read(&together) {
-        Ok(_) => Some(()),
-        Err((place, error)) => {
-            let span = sources.get(place).map_or(all, |source| source.span);
-            reading.refuse(span, error.to_string(), KEY_HELP)
+    let together = IssuerSource { keys: keys.iter().map(|key| key.value.clone()).collect(), ..source };
+    match trial(together.clone()) {
+        Ok(_) => Some(together),
+        Err(IssuerError::Key { place, error }) => {
+            let span = keys.get(place).map_or(span, |key| key.span);
+            reading.refuse(span, error.to_string(), "give each key a `kid` of its own")
         }
+        Err(error) => reading.refuse(span, error.to_string(), "see `jwt` in docs/configuration.md"),
+    }
+}
+
+/// Compiles an issuer and throws the result away, but for the keys that were left out.
+fn trial(source: IssuerSource) -> Result<Vec<String>, IssuerError> {
+    let memory = MemoryLimits { tokens_max: 1, bytes_max: 1 };
+    let sources = IdentitySources { issuers: vec![source], dev_user: None, memory };
+    match IdentityMethods::compile(sources) {
+        Ok((_, warnings)) => Ok(warnings.into_iter().map(|warning| warning.warning.to_string()).collect()),
+        Err(errors) => Err(errors.into_iter().find_map(of_issuer).unwrap_or(IssuerError::IssuerEmpty)),
+    }
+}
+
+fn of_issuer(error: IdentityError) -> Option<IssuerError> {
+    match error {
+        IdentityError::Issuer { error, .. } => Some(error),
+        _ => None,
     }
 }

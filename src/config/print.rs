@@ -31,7 +31,7 @@ pub(super) fn print(merged: &Node, shown: &Shown, config: &Config) -> String {
     });
     put_in(&mut root, "shapes", |shapes| {
         for shape in &config.shapes {
-            put_in(shapes, &shape.name.value, |out| shape_defaults(out, shape));
+            put_in(shapes, &shape.settings.name.value, |out| shape_defaults(out, &shape.settings));
         }
     });
     let mut text = String::new();

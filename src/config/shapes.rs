@@ -82,6 +82,7 @@ impl AccessSetting {
     }
 }
 
+/// The shapes that are right; what is wrong with the others is told.
 pub(super) fn shapes(reading: &mut Reading<'_>, node: &Node, defaults: &ClientPart) -> Option<Vec<ShapeSettings>> {
     let Kind::Map(entries) = &node.kind else {
         let message = format!("`shapes` must be a map of names, not {}", node.described());
@@ -91,8 +92,7 @@ pub(super) fn shapes(reading: &mut Reading<'_>, node: &Node, defaults: &ClientPa
         let message = format!("`shapes` must have 1 to {SHAPES_MAX} entries");
         return reading.refuse(node.span, message, "name a shape below it");
     }
-    let read: Vec<_> = entries.iter().map(|entry| shape(reading, entry, defaults)).collect();
-    read.into_iter().collect()
+    Some(entries.iter().filter_map(|entry| shape(reading, entry, defaults)).collect())
 }
 
 fn shape(reading: &mut Reading<'_>, entry: &Entry, defaults: &ClientPart) -> Option<ShapeSettings> {
@@ -114,7 +114,8 @@ fn shape(reading: &mut Reading<'_>, entry: &Entry, defaults: &ClientPart) -> Opt
     let rules = rules_entry.and_then(|entry| rules(reading, &entry.value));
     let rules_span = rules_entry.map_or(entry.key_span, |rules| rules.key_span);
     section.finish(reading);
-    let (query, strict) = (query?, strict?);
+    let (query, strict, table) = (query?, strict?, table?);
+    let open = matches!(table.value, TableSetting::AnyOf(_));
     let declared = declared(reading, &query, strict, query_span);
     let client_part = client_part?;
     let client_span = client_part.span.or(defaults.span).unwrap_or(entry.key_span);
@@ -124,10 +125,10 @@ fn shape(reading: &mut Reading<'_>, entry: &Entry, defaults: &ClientPart) -> Opt
         declared: declared?,
         query,
         strict,
-        table: table?,
+        table,
         columns: columns?,
         access: access?,
-        client: client_part.over(defaults),
+        client: client_part.over(defaults, open),
         client_span,
         any_where: any_where?,
         delete: delete?,

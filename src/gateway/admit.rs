@@ -10,7 +10,7 @@ use shapegate_core::answer::{Audience, Expected, if_none_match_for_upstream};
 use shapegate_core::code::{Code, Refusal};
 use shapegate_core::identity::Identity;
 use shapegate_core::permit::{Allowed, Permit};
-use shapegate_core::policy::{Facts, HeaderValue as RuleHeader, Headers, RequestFacts, Withheld};
+use shapegate_core::policy::{HeaderValue as RuleHeader, Headers, RequestFacts, Withheld};
 use shapegate_core::request::{Asked, Scalar, Verb};
 use shapegate_core::time::{Now, Until};
 use shapegate_core::upstream::UpstreamRequest;
@@ -23,7 +23,7 @@ use crate::hub::Upstream;
 use crate::hub::health::Health;
 use crate::hub::upstream::Along;
 use crate::identity::CredentialHeaders;
-use crate::tenant::{Endpoint, Found, ServedShape, Tenant};
+use crate::tenant::{Found, ServedShape, Tenant};
 
 /// The longest `traceparent`; version 00 has exactly 55 bytes (W3C Trace Context §3.2).
 const TRACEPARENT_BYTES: usize = 55;
@@ -94,8 +94,8 @@ pub async fn admit(
     let mut asked = Asked::parse(verb, query, endpoint.declared())?;
     state.metrics.dropped(asked.dropped);
     let now = state.clock.now();
-    let identity = authenticate(tenant, &head.headers, now)?;
     let shape = endpoint.choose(&asked)?;
+    let identity = authenticate(tenant, shape, &head.headers, now)?;
     require_identity(shape, identity.as_deref())?;
     if verb == Verb::Post {
         body::check_head(&session.req_header().headers, state.body_limits)?;
@@ -132,8 +132,8 @@ fn judge_again(
     let Some(Found::Shapes(endpoint)) = tenant.find(path) else { return Err(not_found()) };
     let asked = Asked::parse(Verb::Get, query, endpoint.declared())?;
     let now = state.clock.now();
-    let identity = authenticate(tenant, &head.headers, now)?;
     let shape = endpoint.choose(&asked)?;
+    let identity = authenticate(tenant, shape, &head.headers, now)?;
     let asking = Asking { head, path: endpoint.captures(), identity: identity.as_deref(), now };
     let allowed = decide(loaded, shape, &asking, &asked)?;
     Ok((allowed, Arc::clone(tenant.upstream())))
@@ -170,8 +170,16 @@ fn not_found() -> Refusal {
     Refusal::new(Code::NotFound, "There is no such route.")
 }
 
-/// Who sends these headers.
-fn authenticate(tenant: &Tenant, headers: &HeaderMap, now: Now) -> Result<Option<Arc<Identity>>, Refusal> {
+/// Who sends these headers. What is public is given without looking at them.
+fn authenticate(
+    tenant: &Tenant,
+    shape: &ServedShape,
+    headers: &HeaderMap,
+    now: Now,
+) -> Result<Option<Arc<Identity>>, Refusal> {
+    if shape.policy().is_public() {
+        return Ok(None);
+    }
     let authorization = headers.get_all(header::AUTHORIZATION);
     let credentials = CredentialHeaders::new(authorization.iter().map(HeaderValue::as_bytes));
     tenant.identity().authenticate(&credentials, now)
@@ -207,7 +215,7 @@ fn decide(
         query: &asked.query,
         headers: &headers,
     };
-    let judge = || shape.policy().judge(asking.identity, &facts, asked, Facts::absent(), asking.now);
+    let judge = || shape.policy().judge(asking.identity, &facts, asked, loaded.no_facts(), asking.now);
     let Some(key) = shape.policy().memory_key(asking.identity, &facts, asked) else { return judge() };
     let key = (shape.number(), key);
     if let Some(allowed) = loaded.decisions.get(&key) {

@@ -195,6 +195,16 @@ pub fn refusal_head(refusal: &Refusal, reply: &Reply<'_>) -> pingora_core::Resul
     Ok(head)
 }
 
+/// The header of an error answer whose body is not known yet.
+///
+/// # Errors
+/// As [`refusal_head`].
+pub fn refusal_head_chunked(refusal: &Refusal, reply: &Reply<'_>) -> pingora_core::Result<ResponseHeader> {
+    let mut head = refusal_head(refusal, reply)?;
+    head.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
+    Ok(head)
+}
+
 fn retry_after(refusal: &Refusal) -> Option<u64> {
     let waits = matches!(refusal.code.status(), 429 | 503);
     let asked = refusal.retry_after.map(|pause| pause.as_secs().max(1));

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use shapegate_core::code::Refusal;
+use shapegate_core::answer::rejected;
+use shapegate_core::code::{Code, Refusal};
+use shapegate_core::limits::ERROR_BODY_BYTES_MAX;
 
 use super::admit::Admitted;
 use super::cors::CorsGrant;
@@ -22,6 +24,33 @@ pub enum Stage {
     Answered,
 }
 
+/// An error that takes the place of an upstream's body, of which it keeps the start for the log.
+pub struct Replacement {
+    refusal: Refusal,
+    start: Vec<u8>,
+}
+
+impl Replacement {
+    /// Tells `refusal` instead of a body.
+    pub fn of(refusal: Refusal) -> Self {
+        Self { refusal, start: Vec::new() }
+    }
+
+    /// Notes a piece of the body.
+    pub fn note(&mut self, piece: Option<Bytes>) {
+        let room = ERROR_BODY_BYTES_MAX.saturating_sub(self.start.len());
+        self.start.extend(piece.iter().flatten().take(room));
+    }
+
+    /// The refusal, with what the body says of it.
+    pub fn refusal(self) -> Refusal {
+        match self.refusal.code {
+            Code::UpstreamRejected => rejected(&self.start),
+            _ => self.refusal,
+        }
+    }
+}
+
 /// A request's context.
 pub struct RequestContext {
     /// How far it has come.
@@ -33,7 +62,7 @@ pub struct RequestContext {
     /// Why an upstream's answer is not passed on.
     pub refusal: Option<Refusal>,
     /// What replaces an upstream's body.
-    pub replacement: Option<Bytes>,
+    pub replacement: Option<Replacement>,
     /// Whether the answer must be fetched again by the way that looks at its first bytes.
     pub refetch: bool,
     metrics: Arc<Metrics>,

@@ -5,7 +5,9 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use pingora_proxy::Session;
-use shapegate_core::code::Refusal;
+use shapegate_core::answer::rejected;
+use shapegate_core::code::{Code, Refusal};
+use shapegate_core::limits::ERROR_BODY_BYTES_MAX;
 use shapegate_core::time::{Monotonic, Until};
 use tokio::sync::watch;
 
@@ -115,8 +117,12 @@ async fn pass_on(
     ends: &mut Ends<'_>,
     reply: &Reply<'_>,
 ) -> pingora_core::Result<()> {
-    let head = match answer::relabel(&fetched.head, &ends.admitted.labels, reply) {
+    let head = match answer::relabel(&fetched.head, ends.admitted, reply) {
         Ok(head) => head,
+        Err(refusal) if refusal.code == Code::UpstreamRejected => {
+            let refusal = rejected(&start_of_body(&mut fetched).await);
+            return answer::refuse(session, &refusal, reply).await;
+        }
         Err(refusal) => return answer::refuse(session, &refusal, reply).await,
     };
     let bodyless = answer::is_bodyless(session, &head);
@@ -126,6 +132,18 @@ async fn pass_on(
     }
     ends.state.fetch.release(fetched).await;
     Ok(())
+}
+
+/// As much of an error's body as is worth logging.
+async fn start_of_body(fetched: &mut Fetched) -> Vec<u8> {
+    let mut start = Vec::new();
+    while let Ok(Some(piece)) = fetched.next().await {
+        start.extend_from_slice(&piece);
+        if start.len() >= ERROR_BODY_BYTES_MAX {
+            break;
+        }
+    }
+    start
 }
 
 async fn stream(

@@ -1,6 +1,5 @@
 //! Ids for requests: unique, cheap, not secret.
 
-use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderValue;
@@ -21,10 +20,7 @@ impl RequestIds {
     /// The next id, 32 hexadecimal digits.
     pub fn next(&self) -> HeaderValue {
         let count = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut text = String::with_capacity(32);
-        // Writing to a string cannot fail.
-        drop(write!(text, "{:016x}{count:016x}", self.start));
-        HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("none"))
+        HeaderValue::try_from(format!("{:016x}{count:016x}", self.start)).unwrap_or_else(|_| HeaderValue::from_static("none"))
     }
 
     /// A number to spread things with, not to keep secrets with.

@@ -14,7 +14,7 @@ use shapegate_core::code::Refusal;
 use super::admit::{self, Admission};
 use super::answer::{self, Reply};
 use super::connection::ConnectionBook;
-use super::context::{RequestContext, Stage};
+use super::context::{Replacement, RequestContext, Stage};
 use super::held;
 use super::state::State;
 use crate::hub::fetch::{is_encoded, refusal};
@@ -52,9 +52,12 @@ impl Gateway {
             Ok(Admission::Held(admitted)) => {
                 held::serve(&self.state, session, &admitted, &reply).await?;
             }
-            Ok(Admission::Preflight(methods)) => answer::preflight(session, &methods, &reply).await?,
+            Ok(Admission::Preflight(methods)) => answer::preflight(session, methods, &reply).await?,
+            Ok(Admission::NotAllowed(methods)) => {
+                answer::method_not_allowed(session, methods, &reply).await?;
+            }
             Ok(Admission::Health(health)) => answer::health(session, health, &reply).await?,
-            Ok(Admission::MustRefetch(labels)) => answer::must_refetch(session, &labels, &reply).await?,
+            Ok(Admission::MustRefetch) => answer::must_refetch(session, &reply).await?,
             Err(refusal) => answer::refuse(session, &refusal, &reply).await?,
         }
         ctx.stage = Stage::Answered;
@@ -153,20 +156,18 @@ impl ProxyHttp for Gateway {
         if is_encoded(upstream_response) {
             admitted.upstream.note_encoding();
             ctx.refetch = true;
-            return Error::e_explain(ErrorType::InvalidHTTPHeader, "an encoded answer").map_err(|e| e.into_up());
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "an encoded answer").into_up());
         }
         let reply = Reply::to(ctx, &self.state);
-        match answer::relabel(upstream_response, &admitted.labels, &reply) {
+        match answer::relabel(upstream_response, admitted, &reply) {
             Ok(head) => *upstream_response = head,
             Err(refusal) if answer::has_body(upstream_response, session.req_header()) => {
-                let (head, body) = answer::refusal_answer(&refusal, &reply)?;
-                *upstream_response = head;
-                ctx.replacement = Some(body);
+                *upstream_response = answer::refusal_head_chunked(&refusal, &reply)?;
+                ctx.replacement = Some(Replacement::of(refusal));
             }
             Err(refusal) => {
                 ctx.refusal = Some(refusal);
-                return Error::e_explain(ErrorType::InvalidHTTPHeader, "not an answer to pass on")
-                    .map_err(|e| e.into_up());
+                return Err(Error::explain(ErrorType::InvalidHTTPHeader, "not an answer to pass on").into_up());
             }
         }
         Ok(())
@@ -179,8 +180,13 @@ impl ProxyHttp for Gateway {
         end_of_stream: bool,
         ctx: &mut RequestContext,
     ) -> pingora_core::Result<Option<Duration>> {
-        if let Some(replacement) = &ctx.replacement {
-            *body = end_of_stream.then(|| replacement.clone());
+        if let Some(mut replacement) = ctx.replacement.take() {
+            replacement.note(body.take());
+            if end_of_stream {
+                *body = Some(answer::refusal_body(&replacement.refusal(), &Reply::to(ctx, &self.state)));
+            } else {
+                ctx.replacement = Some(replacement);
+            }
         }
         Ok(None)
     }

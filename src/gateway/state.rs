@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
+use pingora_http::RequestHeader;
 use quick_cache::sync::Cache;
+use shapegate_core::code::Refusal;
 use shapegate_core::permit::Allowed;
+use shapegate_core::policy::{DecisionKey, Facts};
 use tokio::sync::watch;
 
 use super::body::BodyLimits;
@@ -13,7 +16,7 @@ use super::request_id::RequestIds;
 use crate::admin::Metrics;
 use crate::clock::Clock;
 use crate::hub::{Fetch, Upstream};
-use crate::tenant::Snapshot;
+use crate::tenant::{Snapshot, Tenant};
 
 /// Decisions remembered; each is a few hundred bytes.
 const DECISIONS_MAX: usize = 100_000;
@@ -33,13 +36,27 @@ pub struct HeadLimits {
 pub struct Loaded {
     /// The tenants.
     pub snapshot: Snapshot,
-    /// By the identity's number and the shape's: plain requests of one user to one shape.
-    pub decisions: Cache<(u64, u64), Arc<Allowed>>,
+    /// By the shape's number and all that the decision was made from.
+    pub decisions: Cache<(u64, DecisionKey), Arc<Allowed>>,
+    no_facts: Facts,
 }
 
 impl Loaded {
     fn new(snapshot: Snapshot) -> Arc<Self> {
-        Arc::new(Self { snapshot, decisions: Cache::new(DECISIONS_MAX) })
+        Arc::new(Self { snapshot, decisions: Cache::new(DECISIONS_MAX), no_facts: Facts::none() })
+    }
+
+    /// What is known from outside where no authoriser is asked.
+    pub fn no_facts(&self) -> &Facts {
+        &self.no_facts
+    }
+
+    /// The tenant that a request is for.
+    ///
+    /// # Errors
+    /// 404 when there is none.
+    pub fn tenant_of(&self, _head: &RequestHeader) -> Result<&Tenant, Refusal> {
+        Ok(self.snapshot.default_tenant())
     }
 
     /// Every tenant's upstream.

@@ -5,27 +5,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use pingora_core::listeners::tls::TlsSettings;
-use rustls::crypto::ring::sign::any_supported_type;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use thiserror::Error;
 
+use crate::config::Tls;
+
 /// Why a certificate cannot be served.
 #[derive(Debug, Error)]
 pub enum TlsError {
-    /// A PEM file does not parse.
-    #[error("{what} is not PEM: {source}")]
-    Pem {
-        /// Which of certificate and key.
-        what: &'static str,
-        /// What the parser says.
-        source: rustls::pki_types::pem::Error,
-    },
-    /// The certificate file holds no certificate.
-    #[error("the certificate file holds no certificate")]
-    Empty,
     /// The key is of a kind that is not supported, or does not belong to the certificate.
     #[error("the key cannot serve this certificate: {0}")]
     Key(#[from] rustls::Error),
@@ -41,41 +30,27 @@ pub enum TlsError {
 }
 
 /// A certificate chain with its key, and the names it is served for.
-pub struct ServedCertificate {
+struct Served {
     names: Vec<String>,
     key: Arc<CertifiedKey>,
 }
 
-impl ServedCertificate {
-    /// From PEM texts.
-    ///
-    /// # Errors
-    /// [`TlsError`] says which file is at fault.
-    pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, TlsError> {
-        let chain = CertificateDer::pem_slice_iter(certificate)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|source| TlsError::Pem { what: "the certificate", source })?;
-        let key = PrivateKeyDer::from_pem_slice(key)
-            .map_err(|source| TlsError::Pem { what: "the key", source })?;
-        let names = names_of(chain.first().ok_or(TlsError::Empty)?)?;
-        let certified = CertifiedKey::new(chain, any_supported_type(&key)?);
-        certified.keys_match()?;
-        Ok(Self { names, key: Arc::new(certified) })
+impl Served {
+    fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, TlsError> {
+        let names = chain.first().map(names_of).transpose()?.unwrap_or_default();
+        let provider = rustls::crypto::ring::default_provider();
+        Ok(Self { names, key: Arc::new(CertifiedKey::from_der(chain, key, &provider)?) })
     }
 
-    /// A fresh self-signed one for `name`: for development.
-    ///
-    /// # Errors
-    /// When no key can be made.
-    pub fn self_signed(name: &str) -> Result<Self, TlsError> {
+    /// A fresh one that nobody trusts: for development.
+    fn self_signed(name: &str) -> Result<Self, TlsError> {
         let made = rcgen::generate_simple_self_signed(vec![name.to_owned()])?;
-        Self::from_pem(made.cert.pem().as_bytes(), made.signing_key.serialize_pem().as_bytes())
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        Self::new(vec![made.cert.der().clone()], key.into())
     }
 }
 
 fn names_of(certificate: &CertificateDer<'_>) -> Result<Vec<String>, TlsError> {
-    let parsed = rustls::server::ParsedCertificate::try_from(certificate);
-    parsed.map_err(|error| TlsError::Names(error.to_string()))?;
     let (_, x509) = x509_parser::parse_x509_certificate(certificate)
         .map_err(|error| TlsError::Names(error.to_string()))?;
     let names = x509.subject_alternative_name().map_err(|error| TlsError::Names(error.to_string()))?;
@@ -88,14 +63,14 @@ fn names_of(certificate: &CertificateDer<'_>) -> Result<Vec<String>, TlsError> {
 
 /// Chooses a certificate by the name that a client asks for: the exact one, else one with a wildcard label, else
 /// the first that was configured.
-pub struct BySni {
+struct BySni {
     exact: HashMap<String, Arc<CertifiedKey>>,
     first: Option<Arc<CertifiedKey>>,
 }
 
 impl BySni {
     /// A resolver over `certificates`; of two with the same name the first is served.
-    pub fn new(certificates: Vec<ServedCertificate>) -> Self {
+    fn new(certificates: Vec<Served>) -> Self {
         let first = certificates.first().map(|served| Arc::clone(&served.key));
         let mut exact = HashMap::new();
         for served in certificates {
@@ -132,11 +107,18 @@ impl ResolvesServerCert for BySni {
 /// Listener settings that speak HTTP/2 and HTTP/1.1 with these certificates.
 ///
 /// # Errors
-/// When Pingora refuses them.
-pub fn settings(certificates: Vec<ServedCertificate>) -> Result<TlsSettings, TlsError> {
+/// When a certificate cannot be served or Pingora refuses the settings.
+pub fn settings(tls: &Tls) -> Result<TlsSettings, TlsError> {
+    let served = match tls {
+        Tls::InsecureSelfSigned { name } => vec![Served::self_signed(name)?],
+        Tls::Certificates(certificates) => {
+            let served = certificates.iter().map(|one| Served::new(one.chain.clone(), one.key.clone_key()));
+            served.collect::<Result<_, _>>()?
+        }
+    };
     let mut settings =
         TlsSettings::intermediate("", "").map_err(|error| TlsError::Settings(error.to_string()))?;
-    settings.set_cert_resolver(Arc::new(BySni::new(certificates)));
+    settings.set_cert_resolver(Arc::new(BySni::new(served)));
     settings.enable_h2();
     Ok(settings)
 }

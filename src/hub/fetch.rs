@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header;
 use pingora_core::connectors::ConnectorOptions;
 use pingora_core::connectors::http::Connector;
@@ -16,9 +16,6 @@ use shapegate_core::code::{Code, Refusal};
 use shapegate_core::upstream::UpstreamRequest;
 
 use super::upstream::{Along, POOL_IDLE_TIMEOUT, Upstream};
-
-/// How many bytes of an encoded body are looked at before it is judged.
-const VERDICT_BYTES_MIN: usize = 4;
 
 /// Fetches over one pool of connections.
 pub struct Fetch {
@@ -119,29 +116,27 @@ impl Fetched {
             return Ok(());
         }
         upstream.note_encoding();
-        let (mut first, mut ended) = (Vec::new(), false);
-        while first.len() < VERDICT_BYTES_MIN {
-            match self.next().await? {
-                Some(piece) => first.extend_from_slice(&piece),
-                None => {
-                    ended = true;
-                    break;
-                }
+        let (mut first, mut ended) = (BytesMut::new(), false);
+        loop {
+            match encoding_verdict(&first, ended) {
+                EncodingVerdict::NeedsMore => match self.next().await? {
+                    Some(piece) => first.extend_from_slice(&piece),
+                    None => ended = true,
+                },
+                EncodingVerdict::Plain => break,
+                EncodingVerdict::Encoded | EncodingVerdict::Unclear => return Err(encoded()),
             }
         }
-        match encoding_verdict(&first, ended) {
-            EncodingVerdict::Lie => {
-                self.head.remove_header(&header::CONTENT_ENCODING);
-                self.head.remove_header(&header::CONTENT_LENGTH);
-                self.peeked = Some(Bytes::from(first));
-                Ok(())
-            }
-            EncodingVerdict::Encoded | EncodingVerdict::Unclear => Err(Refusal::new(
-                Code::UpstreamEncoding,
-                "The upstream sent a content coding that it was not asked for.",
-            )),
-        }
+        self.head.remove_header(&header::CONTENT_ENCODING);
+        self.head.remove_header(&header::CONTENT_LENGTH);
+        self.peeked = (!first.is_empty()).then(|| first.freeze());
+        Ok(())
     }
+}
+
+fn encoded() -> Refusal {
+    let text = "The upstream sent a content coding that it was not asked for.";
+    Refusal::new(Code::UpstreamEncoding, text)
 }
 
 /// Whether a header claims a content coding.

@@ -188,6 +188,6 @@ fn peer_template(settings: &UpstreamSettings) -> HttpPeer {
     peer.options.total_connection_timeout = Some(CONNECT_TOTAL_TIMEOUT);
     peer.options.write_timeout = Some(WRITE_TIMEOUT);
     peer.options.idle_timeout = Some(POOL_IDLE_TIMEOUT);
-    peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::default().deny_upgrades();
+    peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
     peer
 }

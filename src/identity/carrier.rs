@@ -49,11 +49,18 @@ const SCHEME: &[u8] = b"bearer";
 /// White space around the whole is not part of a header's value (RFC 9110 §5.5), but only HTTP/1 readers
 /// take it off.
 fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, rest) = value.trim_ascii().split_at_checked(SCHEME.len())?;
+    let (scheme, rest) = trimmed(value).split_at_checked(SCHEME.len())?;
     let spaces = rest.iter().take_while(|&&byte| byte == b' ').count();
     let token = rest.get(spaces..)?;
     let well_formed = scheme.eq_ignore_ascii_case(SCHEME) && spaces > 0 && !token.is_empty();
     well_formed.then_some(token)
+}
+
+fn trimmed(value: &[u8]) -> &[u8] {
+    let is_ink = |byte: &u8| !matches!(byte, b' ' | b'\t');
+    let start = value.iter().position(is_ink).unwrap_or(value.len());
+    let end = value.iter().rposition(is_ink).map_or(start, |last| last + 1);
+    value.get(start..end).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -30,6 +30,8 @@ pub(crate) enum Fault {
     TypeRefused(String),
     #[error("the claims are not taken: {0}")]
     Claims(JsonError),
+    #[error("the claims are not an object")]
+    ClaimsNotObject,
     #[error("the claim {0:?} is missing")]
     ClaimMissing(&'static str),
     #[error("the claim {0:?} is of a wrong type or out of bounds")]

@@ -45,7 +45,7 @@ impl<'a> Jws<'a> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(Fault::TooLong(token.len()));
         }
-        let (header, payload, signature) = three_parts(token)?;
+        let [header, payload, signature] = three_parts(token)?;
         if header.len() > HEADER_BYTES_MAX {
             return Err(Fault::HeaderMember("length"));
         }
@@ -68,10 +68,10 @@ impl<'a> Jws<'a> {
     }
 }
 
-fn three_parts(token: &[u8]) -> Result<(&[u8], &[u8], &[u8]), Fault> {
+fn three_parts(token: &[u8]) -> Result<[&[u8]; 3], Fault> {
     let mut parts = token.split(|&byte| byte == b'.');
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some(header), Some(payload), Some(signature), None) => Ok((header, payload, signature)),
+        (Some(header), Some(payload), Some(signature), None) => Ok([header, payload, signature]),
         _ => Err(Fault::NotThreeParts),
     }
 }

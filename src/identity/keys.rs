@@ -10,8 +10,8 @@
 //!   its curve and an RSA key RS256, as OpenID Connect has it. A JWK with private members is refused.
 //! - In a JWKS, what cannot be used is left out with a [`KeyWarning`], as RFC 7517 §5 wants; a set without
 //!   any usable key, or with two keys of one `kid` and algorithm, is refused. Shared secrets (`oct`) count
-//!   only in a set that was declared symmetric, and such a set may hold nothing else: a published set of
-//!   public keys can therefore never bring a secret in.
+//!   only in a set that was declared symmetric, which holds nothing else and of which nothing is left out:
+//!   a published set of public keys can therefore never bring a secret in.
 //! - RSA has 2048 to 8192 bits and an odd exponent of at least 3; keys with the fingerprint of
 //!   CVE-2017-15361 are refused. Points lie on their curve.
 

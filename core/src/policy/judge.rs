@@ -1,5 +1,4 @@
 //! From who asks, for what, to what may be asked of the upstream.
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::ShapePolicy;
@@ -9,7 +8,7 @@ use super::scope::{AskedFacts, Scope};
 use super::source::{Access, TableSpec};
 use crate::code::{Code, Refusal};
 use crate::handle::{HandleBinding, HandleTagger};
-use crate::identifier::{Identifier, TableName};
+use crate::identifier::TableName;
 use crate::identity::Identity;
 use crate::permit::{Allowed, Grant};
 use crate::request::Asked;
@@ -33,7 +32,7 @@ impl ShapePolicy {
     ) -> Result<Arc<Allowed>, Refusal> {
         let identity = self.admitted(identity, now)?;
         let table = self.table_for(asked)?;
-        let asked_facts = facts_of(asked, &table);
+        let asked_facts = AskedFacts { table: &table, asked };
         let scope = Scope {
             identity,
             request,
@@ -99,29 +98,5 @@ impl ShapePolicy {
         tagger.map_or_else(HandleBinding::untagged, |tagger| {
             tagger.bind(&self.tenant, &composed.definition)
         })
-    }
-}
-
-fn facts_of<'a>(asked: &'a Asked, table: &TableName) -> AskedFacts<'a> {
-    let names = asked.definition.columns.as_ref();
-    AskedFacts {
-        table: plainly(table),
-        columns: names.map(|names| names.iter().map(Identifier::as_str).collect()),
-        replica: asked.definition.replica.map(crate::definition::Replica::as_str),
-        log: asked.log.map(crate::definition::Log::as_str),
-    }
-}
-
-/// `asked.table` as rules compare it: quoted only where it must be, so that no two tables look alike.
-fn plainly(table: &TableName) -> String {
-    format!("{}.{}", part(table.schema()), part(table.name()))
-}
-
-fn part(name: &Identifier) -> Cow<'_, str> {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    if name.as_str().chars().all(plain) {
-        name.as_str().into()
-    } else {
-        name.to_string().into()
     }
 }

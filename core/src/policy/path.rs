@@ -54,15 +54,18 @@ impl Path {
 
     /// The names of the steps, if none of them is computed.
     pub(super) fn names(&self) -> Option<Vec<&str>> {
-        let name = |step| match step {
-            &Step::Name(ref name) => Some(name.as_str()),
-            &Step::At(_) => None,
-        };
-        self.steps.iter().map(name).collect()
+        self.steps.iter().map(Step::name).collect()
     }
 }
 
 impl Step {
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::Name(name) => Some(name),
+            Self::At(_) => None,
+        }
+    }
+
     pub(super) fn of_key(key: &IdedExpr) -> Option<Self> {
         match &key.expr {
             Expr::Literal(LiteralValue::String(name)) => Some(Self::Name(name.inner().to_owned())),

@@ -4,14 +4,15 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use cel::common::traits::{Container, Indexer};
-use cel::common::types::{self, CelBool, CelInt, CelMap, CelMapKey, CelNull, CelString, Type};
+use cel::common::types::{self, CelBool, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, Type};
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
 use cel::{Context, Env, ExecutionError, Program};
 
 use super::facts::{Facts, HeaderValue, Headers, RequestFacts};
+use crate::identifier::{ColumnSet, Identifier, TableName};
 use crate::identity::Identity;
-use crate::request::Scalar;
+use crate::request::{Asked, Scalar};
 
 /// The functions and types, built once a process: building them costs more than any decision. Optional values
 /// are left out; nothing here proves that they are there.
@@ -32,13 +33,11 @@ pub(super) struct Scope<'a> {
     pub(super) tenant: &'a str,
 }
 
-/// What the client says about the definition, as rules see it.
-#[derive(Default)]
+/// What the client says about the definition, as rules see it: `asked`.
 pub(super) struct AskedFacts<'a> {
-    pub(super) table: String,
-    pub(super) columns: Option<Vec<&'a str>>,
-    pub(super) replica: Option<&'static str>,
-    pub(super) log: Option<&'static str>,
+    /// The table that is decided about, asked for or not.
+    pub(super) table: &'a TableName,
+    pub(super) asked: &'a Asked,
 }
 
 impl Scope<'_> {
@@ -83,24 +82,38 @@ impl Scope<'_> {
     }
 }
 
-impl AskedFacts<'_> {
-    fn as_map(&self) -> CelMap<'_> {
+impl<'a> AskedFacts<'a> {
+    fn as_map(&self) -> CelMap<'a> {
         let text = |text: &'static str| boxed(CelString::from(text));
-        let list = |names: &Vec<&str>| -> Box<dyn Val + '_> {
-            let names: Vec<Box<dyn Val + '_>> = names
-                .iter()
-                .map(|name| boxed(CelString::from((*name).to_owned())))
-                .collect();
-            boxed(types::CelList::from(names))
-        };
+        let definition = &self.asked.definition;
         let members = [
-            Some(("table", boxed(CelString::from(self.table.as_str())))),
-            self.columns.as_ref().map(|names| ("columns", list(names))),
-            self.replica.map(|replica| ("replica", text(replica))),
-            self.log.map(|log| ("log", text(log))),
+            Some(("table", boxed(CelString::from(plainly(self.table))))),
+            definition
+                .columns
+                .as_ref()
+                .map(|columns| ("columns", names(columns))),
+            definition
+                .replica
+                .map(|replica| ("replica", text(replica.as_str()))),
+            self.asked.log.map(|log| ("log", text(log.as_str()))),
         ];
         map(members.into_iter().flatten())
     }
+}
+
+fn names(columns: &ColumnSet) -> Box<dyn Val + '_> {
+    let name = |column: &'_ Identifier| boxed(CelString::from(column.as_str().to_owned()));
+    boxed(CelList::from(columns.iter().map(name).collect::<Vec<_>>()))
+}
+
+/// `asked.table` as rules compare it: quoted only where it must be, so that no two tables look alike.
+fn plainly(table: &TableName) -> String {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let part = |name: &Identifier| match name.as_str() {
+        text if text.chars().all(plain) => text.to_owned(),
+        _ => name.to_string(),
+    };
+    format!("{}.{}", part(table.schema()), part(table.name()))
 }
 
 fn boxed<'v>(value: impl Val + 'v) -> Box<dyn Val + 'v> {

@@ -2,10 +2,13 @@
 use proptest::prelude::*;
 use shapegate_core::definition::Rows;
 use shapegate_core::permit::SubsetLimits;
-use shapegate_core::policy::{ClientAllowances, ClientColumns, ClientFilter, Ignorable, ShapeSource};
+use shapegate_core::policy::{
+    ClientAllowances, ClientColumns, ClientFilter, Ignorable, RowsSource, ShapePolicy, ShapeSource,
+};
 use shapegate_core::request::{Asked, Declared, Verb};
+use shapegate_core::upstream::{UpstreamBase, UpstreamRequest};
 
-use crate::support::{NOW, PLAIN, ask, claims, compiled, judge, users};
+use crate::support::{NOW, PLAIN, ask, claims, compiled, judge, users, with_rule};
 
 fn word() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -79,8 +82,69 @@ fn allowances() -> impl Strategy<Value = ClientAllowances> {
     })
 }
 
+/// Conditions over claims that may be missing: `a` and `b` numbers, `c` an object that may have an `x`, `l` a
+/// list of such objects.
+fn condition() -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(vec![
+        "has(user.a)",
+        "has(user.b)",
+        "has(user.c)",
+        "has(user.c.x)",
+        "has(user.l)",
+        "'a' in user",
+        "user.a == 1",
+        "user.b == user.a",
+        "user.c.x == 1",
+        "user['a'] == 2",
+        "user != null",
+        "user.l.exists(e, has(e.x) && e.x == 1)",
+        "user.l.all(e, e.x == 1)",
+        "user.l.exists(e, has(user.a) && user.a == 1 || !has(e.x))",
+        "user.b in [1, 2]",
+        "true",
+        "false",
+    ]);
+    leaf.prop_map(str::to_owned).prop_recursive(6, 40, 3, |inner| {
+        prop_oneof![
+            4 => (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} && {b})")),
+            3 => (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} || {b})")),
+            2 => inner.clone().prop_map(|a| format!("!({a})")),
+            1 => (inner.clone(), inner.clone(), inner).prop_map(|(a, b, c)| format!("({a} ? {b} : {c})")),
+        ]
+    })
+}
+
+fn claims_text() -> impl Strategy<Value = String> {
+    let member = |name: &'static str, values: &'static [&'static str]| {
+        prop::option::of(prop::sample::select(values))
+            .prop_map(move |value| value.map(|v| format!("\"{name}\":{v}")))
+    };
+    let members = (
+        member("a", &["1", "2"]),
+        member("b", &["1", "2"]),
+        member("c", &["{}", r#"{"x":1}"#]),
+        member("l", &["[]", "[{}]", r#"[{"x":1},{}]"#]),
+    );
+    members.prop_map(|(a, b, c, l)| {
+        let members: Vec<String> = [a, b, c, l].into_iter().flatten().collect();
+        format!("{{{}}}", members.join(","))
+    })
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_condition_that_loads_never_fails_for_want_of_a_claim(when in condition(), text in claims_text()) {
+        let Ok(policy) = ShapePolicy::compile(with_rule(&when, RowsSource::All)) else { return Ok(()) };
+        if let Err(refusal) = judge(&policy, Some(&claims(&text)), &ask(PLAIN)) {
+            prop_assert_eq!(refusal.code.as_str(), "forbidden", "{} {}: {:?}", when, text, refusal.detail);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn table_rows_columns_and_values_come_from_the_policy_alone(query in query(), client in allowances()) {
@@ -113,6 +177,35 @@ proptest! {
             let reads = permit.subset().and_then(|subset| subset.filter());
             let hidden = reads.is_some_and(|filter| filter.clause().columns().any(|column| column.as_str() == "ssn"));
             prop_assert!(!hidden);
+
+            let request = UpstreamRequest::build(&permit, &UpstreamBase::new("", None, None).unwrap()).unwrap();
+            let received = received(&request.target_with(None));
+            let names: Vec<&str> = received.iter().map(|(name, _)| name.as_str()).collect();
+            let known = ["columns", "log", "offset", "queryable_columns", "replica", "table", "where"];
+            prop_assert!(names.iter().all(|name| known.contains(name) || name.starts_with("params[")), "{:?}", names);
+            prop_assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", names);
+            let value = |name: &str| received.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone());
+            prop_assert_eq!(value("table"), Some(own.table().to_string()));
+            prop_assert_eq!(value("where"), Some(rows.text().to_owned()));
+            prop_assert_eq!(value("params[1]"), Some("org_1".to_owned()));
+            prop_assert_eq!(value("queryable_columns"), Some(columns.to_string()));
         }
     }
+}
+
+/// What an upstream reads from a request's target.
+fn received(target: &str) -> Vec<(String, String)> {
+    let (path, query) = target.split_once('?').unwrap();
+    assert_eq!(path, "/v1/shape");
+    let decode = |text: &str| {
+        percent_encoding::percent_decode_str(text)
+            .decode_utf8()
+            .unwrap()
+            .into_owned()
+    };
+    query
+        .split('&')
+        .map(|pair| pair.split_once('=').unwrap())
+        .map(|(name, value)| (decode(name), decode(value)))
+        .collect()
 }

@@ -50,7 +50,8 @@ pub(super) fn read_set(
     for (index, entry) in entries.iter().enumerate() {
         match set_key(entry, symmetric) {
             Ok(key) => keys.push(key),
-            Err(error @ KeyError::PublicInSecretSet) => return Err(error),
+            // Whoever keeps secrets knows them all: nothing there is for others.
+            Err(error) if symmetric => return Err(error),
             Err(error) => warnings.push(KeyWarning { place, index, error }),
         }
     }
