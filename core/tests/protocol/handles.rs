@@ -81,7 +81,7 @@ fn a_tag_that_is_missing_short_long_or_bent_is_refused() {
         format!("{handle}0~{tag}"),
         format!("{handle}~{tag}~"),
         format!("{handle}~{tag}A"),
-        format!("{handle}~{}", &tag[..21]),
+        format!("{handle}~{}", tag.get(..21).unwrap()),
         format!("{handle}~{tag}{tag}"),
         format!("{handle}~{tag}~{tag}"),
     ];
