@@ -137,3 +137,27 @@ async fn connections_close_after_their_share_of_requests() {
         response.bytes().await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_preflight_grants_next_to_nothing_and_never_authorization() {
+    let origin = origin(|config| config.secret = Some("s".to_owned()));
+    for (asked, granted) in [
+        ("authorization", None),
+        ("If-None-Match", Some("If-None-Match")),
+        ("if-none-match, authorization", None),
+    ] {
+        let client = reqwest::Client::new();
+        let request = client.request(reqwest::Method::OPTIONS, format!("{}/v1/shape", origin.url()));
+        let request = request
+            .header("origin", "https://a.example")
+            .header("access-control-request-headers", asked);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 204);
+        let headers = response.headers();
+        assert_eq!(headers["access-control-allow-origin"], "https://a.example");
+        let found = headers
+            .get("access-control-allow-headers")
+            .map(|value| value.to_str().unwrap());
+        assert_eq!(found, granted, "{asked}");
+    }
+}
