@@ -17,7 +17,9 @@ pub(super) struct CheckArguments {
 }
 
 pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
-    let Some(loaded) = load_or_complain(&arguments.files) else { return ExitCode::FAILURE };
+    let Some(loaded) = load_or_complain(&arguments.files) else {
+        return ExitCode::FAILURE;
+    };
     if let Err(error) = tenant::compile(&loaded.config) {
         warn(&format!("error: {error}\n"));
         return ExitCode::FAILURE;
@@ -26,7 +28,10 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
         tell(&loaded.print());
     } else {
         let shapes = count(loaded.config.shapes.len(), "shape");
-        tell(&format!("The configuration is right: {shapes}, {}.\n", count(loaded.warnings.list.len(), "warning")));
+        tell(&format!(
+            "The configuration is right: {shapes}, {}.\n",
+            count(loaded.warnings.list.len(), "warning")
+        ));
     }
     ExitCode::SUCCESS
 }
@@ -42,7 +47,10 @@ pub(super) fn load_or_complain(files: &ConfigFiles) -> Option<Loaded> {
         }
         Err(problems) => {
             let errors = count(problems.errors(), "error");
-            warn(&format!("{}\nThe configuration is refused: {errors}.\n", problems.render()));
+            warn(&format!(
+                "{}\nThe configuration is refused: {errors}.\n",
+                problems.render()
+            ));
             None
         }
     }

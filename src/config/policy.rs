@@ -12,8 +12,8 @@ use shapegate_core::definition::Replica;
 use shapegate_core::handle::HandleTagger;
 use shapegate_core::permit::SubsetLimits;
 use shapegate_core::policy::{
-    Access, ClientAllowances, ClientFilter, Ignorable, ParamSource, Part, RowsSource, RuleSource, ShapePolicy, ShapeSource,
-    TablePattern, TableSpec,
+    Access, ClientAllowances, ClientFilter, Ignorable, ParamSource, Part, RowsSource, RuleSource,
+    ShapePolicy, ShapeSource, TablePattern, TableSpec,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -60,7 +60,10 @@ pub(super) fn compile(
         tagger: tagger.cloned(),
     };
     match ShapePolicy::compile(source) {
-        Ok(policy) => Some(CheckedShape { settings, policy: Arc::new(policy) }),
+        Ok(policy) => Some(CheckedShape {
+            settings,
+            policy: Arc::new(policy),
+        }),
         Err(errors) => {
             for error in errors {
                 let problem = Problem::error(span_of(&settings, error.part), error.message);
@@ -79,7 +82,9 @@ pub(super) fn tagger(electric: &ElectricSettings) -> Option<HandleTagger> {
         Some(secret) => {
             let signing = hmac::Key::new(hmac::HMAC_SHA256, secret.text.as_bytes());
             let tag = hmac::sign(&signing, TAG_PURPOSE);
-            key.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
+            key.iter_mut()
+                .zip(tag.as_ref())
+                .for_each(|(to, from)| *to = *from);
         }
         None => getrandom::fill(&mut key).ok()?,
     }
@@ -97,7 +102,11 @@ fn table(reading: &mut Reading<'_>, table: &Spanned<TableSetting>) -> Option<Tab
             Ok(pattern) => Some(pattern),
             Err(error) => {
                 let message = format!("`{}` is no table or pattern: {error}", pattern.value);
-                reading.refuse(pattern.span, message, "write `public.items`, or `public.*` for all of a schema")
+                reading.refuse(
+                    pattern.span,
+                    message,
+                    "write `public.items`, or `public.*` for all of a schema",
+                )
             }
         })
         .collect();
@@ -119,7 +128,10 @@ fn rule(rule: &RuleSettings) -> RuleSource {
                 .collect(),
         },
     };
-    RuleSource { when: rule.when.as_ref().map(|when| when.value.clone()), rows }
+    RuleSource {
+        when: rule.when.as_ref().map(|when| when.value.clone()),
+        rows,
+    }
 }
 
 fn allowances(settings: &ShapeSettings) -> ClientAllowances {
@@ -135,7 +147,9 @@ fn allowances(settings: &ShapeSettings) -> ClientAllowances {
     };
     let subset = match client.subset {
         SubsetSetting::Off => None,
-        SubsetSetting::LimitMax(limit) => Some(SubsetLimits { limit_max: Some(limit) }),
+        SubsetSetting::LimitMax(limit) => Some(SubsetLimits {
+            limit_max: Some(limit),
+        }),
     };
     let ignorable = |name: &IgnoredName| match name {
         IgnoredName::Table => Ignorable::Table,
@@ -144,8 +158,18 @@ fn allowances(settings: &ShapeSettings) -> ClientAllowances {
         IgnoredName::Replica => Ignorable::Replica,
     };
     // The default alone is no choice.
-    let replica = if client.replica == [Replica::Default] { Vec::new() } else { client.replica.clone() };
-    ClientAllowances { filter, columns, replica, subset, ignore: client.ignore.iter().map(ignorable).collect() }
+    let replica = if client.replica == [Replica::Default] {
+        Vec::new()
+    } else {
+        client.replica.clone()
+    };
+    ClientAllowances {
+        filter,
+        columns,
+        replica,
+        subset,
+        ignore: client.ignore.iter().map(ignorable).collect(),
+    }
 }
 
 /// Where the part of a shape is written that an error is about.
@@ -158,9 +182,14 @@ fn span_of(settings: &ShapeSettings, part: Part) -> Span {
         Part::Access => Some(settings.access.span),
         Part::Client => Some(settings.client_span),
         Part::Rules => Some(settings.rules_span),
-        Part::When(index) => rule(index).and_then(|rule| rule.when.as_ref()).map(|when| when.span).or(rule_span(index)),
+        Part::When(index) => rule(index)
+            .and_then(|rule| rule.when.as_ref())
+            .map(|when| when.span)
+            .or(rule_span(index)),
         Part::Where(index) => rule(index).and_then(filter_span).or(rule_span(index)),
-        Part::Parameter(index, place) => rule(index).and_then(|rule| param_span(rule, place)).or(rule_span(index)),
+        Part::Parameter(index, place) => rule(index)
+            .and_then(|rule| param_span(rule, place))
+            .or(rule_span(index)),
         _ => None,
     };
     found.unwrap_or(settings.name.span)

@@ -40,20 +40,35 @@ pub fn compile(config: &Config) -> Result<Snapshot, CompileError> {
 
 fn identity(config: &Config) -> Result<IdentityMethods, CompileError> {
     let sources = IdentitySources {
-        issuers: config.identity.issuers.iter().map(|issuer| issuer.value.clone()).collect(),
+        issuers: config
+            .identity
+            .issuers
+            .iter()
+            .map(|issuer| issuer.value.clone())
+            .collect(),
         dev_user: config.identity.dev_user.as_ref().map(|user| user.value.clone()),
         memory: MemoryLimits::default(),
     };
     match IdentityMethods::compile(sources) {
         // Keys that are left out were told when the file was checked.
         Ok((methods, _)) => Ok(methods),
-        Err(errors) => Err(errors.into_iter().next().map_or(CompileError::Host, CompileError::Identity)),
+        Err(errors) => Err(errors
+            .into_iter()
+            .next()
+            .map_or(CompileError::Host, CompileError::Identity)),
     }
 }
 
 fn upstream(electric: &ElectricSettings) -> Result<Upstream, CompileError> {
-    let secret = electric.secret.as_ref().and_then(|secret| Secret::new(&secret.text));
-    let base = UpstreamBase::new(&electric.url.prefix, electric.source_id.as_deref(), secret.as_ref())?;
+    let secret = electric
+        .secret
+        .as_ref()
+        .and_then(|secret| Secret::new(&secret.text));
+    let base = UpstreamBase::new(
+        &electric.url.prefix,
+        electric.source_id.as_deref(),
+        secret.as_ref(),
+    )?;
     let settings = UpstreamSettings {
         host: electric.url.host.clone(),
         port: electric.url.port,
@@ -70,7 +85,13 @@ fn upstream(electric: &ElectricSettings) -> Result<Upstream, CompileError> {
 /// as trust anchors before; they were when the configuration was checked.
 fn authority(electric: &ElectricSettings) -> Option<Arc<[WrappedX509]>> {
     let authority = electric.ca.as_ref()?;
-    Some(authority.certificates.iter().map(|der| WrappedX509::new(der.to_vec(), parse_x509)).collect())
+    Some(
+        authority
+            .certificates
+            .iter()
+            .map(|der| WrappedX509::new(der.to_vec(), parse_x509))
+            .collect(),
+    )
 }
 
 /// A number for whom connections trust: the same authorities, the same number; 0 for the public ones.
@@ -82,5 +103,9 @@ fn trust_domain(electric: &ElectricSettings) -> u64 {
         context.update(der);
     }
     let digest = context.finish();
-    digest.as_ref().iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
+    digest
+        .as_ref()
+        .iter()
+        .take(8)
+        .fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }

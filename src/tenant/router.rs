@@ -1,6 +1,8 @@
 //! From a raw path to the shapes behind it.
 
-use crate::config::{CheckedShape, OPEN_ROUTE_LAST, PathPattern, Segment, SubsetSetting, TableSetting, is_capture_text};
+use crate::config::{
+    CheckedShape, OPEN_ROUTE_LAST, PathPattern, Segment, SubsetSetting, TableSetting, is_capture_text,
+};
 use http::Method;
 use shapegate_core::code::{Code, Refusal};
 use shapegate_core::policy::{Access, ShapePolicy};
@@ -45,7 +47,11 @@ pub struct ServedShape {
 impl ServedShape {
     fn new(shape: &CheckedShape) -> Self {
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        Self { number, policy: Arc::clone(&shape.policy), hub: shape.settings.hub }
+        Self {
+            number,
+            policy: Arc::clone(&shape.policy),
+            hub: shape.settings.hub,
+        }
     }
 
     /// Its number, which no other shape of this process has or had.
@@ -129,11 +135,20 @@ impl<'t> Endpoint<'t> {
     pub fn choose(&self, asked: &Asked) -> Result<&'t ServedShape, Refusal> {
         match (self.route.shapes.as_slice(), &asked.definition.table) {
             ([only], _) => Ok(only),
-            (_, None) => Err(Refusal::new(Code::MalformedRequest, "Several shapes are served here: `table` must name one.")),
-            (shapes, Some(table)) => shapes.iter().find(|shape| shape.policy.gives_table(table)).ok_or_else(|| {
-                Refusal::new(Code::ParameterNotAllowed, "`table` names no shape that is served here.")
+            (_, None) => Err(Refusal::new(
+                Code::MalformedRequest,
+                "Several shapes are served here: `table` must name one.",
+            )),
+            (shapes, Some(table)) => shapes
+                .iter()
+                .find(|shape| shape.policy.gives_table(table))
+                .ok_or_else(|| {
+                    Refusal::new(
+                        Code::ParameterNotAllowed,
+                        "`table` names no shape that is served here.",
+                    )
                     .with_detail(format!("no shape of {table} on this path"))
-            }),
+                }),
         }
     }
 }
@@ -141,7 +156,11 @@ impl<'t> Endpoint<'t> {
 impl Router {
     /// Routes to shapes, whose paths are known not to overlap.
     pub fn new(shapes: &[CheckedShape]) -> Self {
-        let mut router = Self { routes: Vec::new(), fixed: HashMap::new(), captured: HashMap::new() };
+        let mut router = Self {
+            routes: Vec::new(),
+            fixed: HashMap::new(),
+            captured: HashMap::new(),
+        };
         let mut known: HashMap<&PathPattern, usize> = HashMap::new();
         for shape in shapes {
             let path = &shape.settings.path.value;
@@ -158,7 +177,12 @@ impl Router {
     fn add_route(&mut self, shape: &CheckedShape) -> usize {
         let (index, path) = (self.routes.len(), &shape.settings.path.value);
         let declared = shape.settings.declared.clone();
-        self.routes.push(Route { declared, shapes: Vec::new(), takes_post: false, takes_delete: false });
+        self.routes.push(Route {
+            declared,
+            shapes: Vec::new(),
+            takes_post: false,
+            takes_delete: false,
+        });
         self.add_target(path.clone(), Target::Shapes(index));
         let (last, health) = OPEN_ROUTE_LAST;
         let open = matches!(shape.settings.table.value, TableSetting::AnyOf(_));
@@ -172,7 +196,10 @@ impl Router {
         if path.names().next().is_none() {
             self.fixed.insert(path.to_string().into(), target);
         } else {
-            self.captured.entry(path.segments().len()).or_default().push((path, target));
+            self.captured
+                .entry(path.segments().len())
+                .or_default()
+                .push((path, target));
         }
     }
 
@@ -183,15 +210,19 @@ impl Router {
         }
         let rest = path.strip_prefix('/').filter(|_| !self.captured.is_empty())?;
         let candidates = self.captured.get(&rest.split('/').count())?;
-        let (target, captures) =
-            candidates.iter().find_map(|(pattern, target)| Some((*target, captures(pattern, rest)?)))?;
+        let (target, captures) = candidates
+            .iter()
+            .find_map(|(pattern, target)| Some((*target, captures(pattern, rest)?)))?;
         self.found(target, captures)
     }
 
     fn found(&self, target: Target, captures: Vec<(Arc<str>, Scalar)>) -> Option<Found<'_>> {
         match target {
             Target::Health => Some(Found::Health),
-            Target::Shapes(index) => Some(Found::Shapes(Endpoint { route: self.routes.get(index)?, captures })),
+            Target::Shapes(index) => Some(Found::Shapes(Endpoint {
+                route: self.routes.get(index)?,
+                captures,
+            })),
         }
     }
 }
