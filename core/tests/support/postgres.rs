@@ -35,20 +35,42 @@ impl Server {
 
     fn start() -> Self {
         let binaries = binaries();
-        let directory = tempfile::Builder::new().prefix("shapegate-pg-").tempdir().unwrap();
+        let directory = tempfile::Builder::new()
+            .prefix("shapegate-pg-")
+            .tempdir()
+            .unwrap();
         let owner = Owner::of(directory.path());
         let data = directory.path().join("data");
         let initdb = owner
             .command(&binaries.join("initdb"), directory.path())
-            .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "-D"])
+            .args([
+                "--username=postgres",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--no-sync",
+                "-D",
+            ])
             .arg(&data)
             .output()
             .unwrap();
-        assert!(initdb.status.success(), "initdb failed: {}", String::from_utf8_lossy(&initdb.stderr));
+        assert!(
+            initdb.status.success(),
+            "initdb failed: {}",
+            String::from_utf8_lossy(&initdb.stderr)
+        );
         let log = fs::File::create(directory.path().join("log")).unwrap();
         let child = owner
             .command(&binaries.join("postgres"), directory.path())
-            .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=20", "-k"])
+            .args([
+                "-c",
+                "listen_addresses=",
+                "-c",
+                "fsync=off",
+                "-c",
+                "max_connections=20",
+                "-k",
+            ])
             .arg(directory.path())
             .arg("-D")
             .arg(&data)
@@ -82,7 +104,10 @@ impl Server {
 
     /// A connection to a database of its own, made from this script.
     pub fn database(&self, name: &str, script: &str) -> Database {
-        self.try_connect("postgres").unwrap().batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
+        self.try_connect("postgres")
+            .unwrap()
+            .batch_execute(&format!("CREATE DATABASE {name}"))
+            .unwrap();
         let mut client = self.try_connect(name).unwrap();
         client.batch_execute(script).unwrap();
         Database(client)
@@ -111,7 +136,9 @@ impl Owner {
         let id = |flag| {
             let output = Command::new("id").args([flag, "postgres"]).output().unwrap();
             let number = String::from_utf8(output.stdout).unwrap().trim().parse::<u32>();
-            number.expect("root cannot run Postgres and there is no user `postgres`: install the package postgresql")
+            number.expect(
+                "root cannot run Postgres and there is no user `postgres`: install the package postgresql",
+            )
         };
         let (user, group) = (id("-u"), id("-g"));
         chown(directory, Some(user), Some(group)).unwrap();
@@ -130,9 +157,19 @@ impl Owner {
 
 /// The newest installed server's programs.
 fn binaries() -> PathBuf {
-    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let versions = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
     let packaged = versions
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok().map(|version| (version, entry.path())))
+        .filter_map(|entry| {
+            entry
+                .file_name()
+                .to_str()?
+                .parse::<u32>()
+                .ok()
+                .map(|version| (version, entry.path()))
+        })
         .map(|(version, path)| (version, path.join("bin")))
         .filter(|(_, path)| path.join("initdb").exists())
         .max();
@@ -140,10 +177,9 @@ fn binaries() -> PathBuf {
         let path = std::env::var_os("PATH").unwrap_or_default();
         std::env::split_paths(&path).find(|path| path.join("initdb").exists())
     };
-    packaged
-        .map(|(_, path)| path)
-        .or_else(on_path)
-        .expect("these tests compare with a real Postgres: apt-get install postgresql, or put its initdb on PATH")
+    packaged.map(|(_, path)| path).or_else(on_path).expect(
+        "these tests compare with a real Postgres: apt-get install postgresql, or put its initdb on PATH",
+    )
 }
 
 /// How Postgres takes a text.
@@ -165,7 +201,7 @@ impl Database {
         let parsed = (|| {
             work.batch_execute(&format!("PREPARE parsed AS SELECT 1 FROM {table} WHERE {filter}"))?;
             let types: String = work
-                .query_one("SELECT array_to_string(parameter_types, ',') FROM pg_prepared_statements", &[])?
+                .query_one("SELECT array_to_string(parameter_types, ',') FROM pg_prepared_statements WHERE name = 'parsed'", &[])?
                 .get(0);
             work.batch_execute("DEALLOCATE parsed")?;
             work.batch_execute(&format!(
@@ -185,24 +221,43 @@ impl Database {
 
     /// The ids of the rows that pass, or the SQLSTATE. Parameters are given as untyped texts.
     pub fn rows(&mut self, table: &str, filter: &str, parameters: &[&str]) -> Result<Vec<String>, String> {
-        let quoted: Vec<String> = parameters.iter().map(|text| format!("'{}'", text.replace('\'', "''"))).collect();
-        let arguments = if quoted.is_empty() { String::new() } else { format!("({})", quoted.join(",")) };
-        let prepared = self.0.batch_execute(&format!("PREPARE asked AS SELECT id FROM {table} WHERE {filter} ORDER BY id"));
+        let quoted: Vec<String> = parameters
+            .iter()
+            .map(|text| format!("'{}'", text.replace('\'', "''")))
+            .collect();
+        let arguments = if quoted.is_empty() {
+            String::new()
+        } else {
+            format!("({})", quoted.join(","))
+        };
+        let prepared = self.0.batch_execute(&format!(
+            "PREPARE asked AS SELECT id FROM {table} WHERE {filter} ORDER BY id"
+        ));
         let answer = prepared.and_then(|()| self.0.simple_query(&format!("EXECUTE asked{arguments}")));
         let _ = self.0.batch_execute("DEALLOCATE ALL");
         let id = |message: &SimpleQueryMessage| match message {
             SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap().to_owned()),
             _ => None,
         };
-        answer.map(|messages| messages.iter().filter_map(id).collect()).map_err(|error| state(&error))
+        answer
+            .map(|messages| messages.iter().filter_map(id).collect())
+            .map_err(|error| state(&error))
     }
 
     /// The first column of all rows.
     pub fn column(&mut self, query: &str) -> Vec<String> {
-        self.0.query(query, &[]).unwrap().iter().map(|row| row.get(0)).collect()
+        self.0
+            .query(query, &[])
+            .unwrap()
+            .iter()
+            .map(|row| row.get(0))
+            .collect()
     }
 }
 
 fn state(error: &postgres::Error) -> String {
-    error.code().map_or_else(|| panic!("no answer from Postgres: {error}"), |code| code.code().to_owned())
+    error.code().map_or_else(
+        || panic!("no answer from Postgres: {error}"),
+        |code| code.code().to_owned(),
+    )
 }
