@@ -66,18 +66,21 @@ impl From<Problems> for DemoError {
 }
 
 fn start(arguments: &DemoArguments) -> Result<(), DemoError> {
-    let (electric_secret, jwt_secret) = (random_text().map_err(DemoError::Entropy)?, random_text().map_err(DemoError::Entropy)?);
+    let (electric_secret, jwt_secret) = (
+        random_text().map_err(DemoError::Entropy)?,
+        random_text().map_err(DemoError::Entropy)?,
+    );
     let origin = Arc::new(Origin::start(OriginConfig {
         secret: Some(electric_secret.clone()),
         schema: Schema::demo(),
         ..OriginConfig::default()
     })?);
     let variables = Variables(HashMap::from([
-        ("ELECTRIC_URL", origin.url()),
-        ("ELECTRIC_SECRET", electric_secret),
-        ("JWT_SECRET", jwt_secret.clone()),
-        ("DEMO_GATEWAY", arguments.gateway.to_string()),
-        ("DEMO_ADMIN", arguments.admin.to_string()),
+        ("SHAPEGATE_DEMO_ELECTRIC_URL", origin.url()),
+        ("SHAPEGATE_DEMO_ELECTRIC_SECRET", electric_secret),
+        ("SHAPEGATE_DEMO_JWT_SECRET", jwt_secret.clone()),
+        ("SHAPEGATE_DEMO_LISTEN", arguments.gateway.to_string()),
+        ("SHAPEGATE_DEMO_ADMIN", arguments.admin.to_string()),
     ]));
     let loaded = config::load_texts(&[(Path::new("conf/demo.yaml"), CONFIG)], &variables)?;
     let snapshot = tenant::compile(&loaded.config)?;

@@ -39,7 +39,11 @@ type Answer = (StatusCode, &'static str, String);
 
 impl Page {
     pub(super) fn new(origin: Arc<Origin>, tokens: Tokens, gateway: SocketAddr) -> Self {
-        Self { origin, tokens, gateway }
+        Self {
+            origin,
+            tokens,
+            gateway,
+        }
     }
 
     /// A listening service with one thread of its own.
@@ -55,8 +59,12 @@ impl Page {
             ("GET", "/") => (StatusCode::OK, "text/html; charset=utf-8", PAGE.to_owned()),
             ("GET", "/demo/tokens") => self.all_tokens(),
             ("POST", "/demo/users") => self.save(body),
-            ("GET", _) => path.strip_prefix("/demo/tokens/").map_or_else(not_found, |name| self.token(name)),
-            ("DELETE", _) => path.strip_prefix("/demo/users/").map_or_else(not_found, |id| self.delete(id)),
+            ("GET", _) => path
+                .strip_prefix("/demo/tokens/")
+                .map_or_else(not_found, |name| self.token(name)),
+            ("DELETE", _) => path
+                .strip_prefix("/demo/users/")
+                .map_or_else(not_found, |id| self.delete(id)),
             _ => not_found(),
         }
     }
@@ -90,7 +98,10 @@ impl Page {
             return refused("a name has 1 to 40 characters");
         }
         let id = id.unwrap_or_else(|| name.to_lowercase());
-        written(self.origin.upsert("users", json!({ "id": id, "name": name, "org_id": org_id })))
+        written(
+            self.origin
+                .upsert("users", json!({ "id": id, "name": name, "org_id": org_id })),
+        )
     }
 
     fn delete(&self, id: &str) -> Answer {
@@ -119,12 +130,18 @@ fn not_found() -> Answer {
 }
 
 fn error(status: StatusCode, code: &str, message: &str) -> Answer {
-    (status, "application/json", json!({ "code": code, "message": message }).to_string())
+    (
+        status,
+        "application/json",
+        json!({ "code": code, "message": message }).to_string(),
+    )
 }
 
 /// A path's segment as text; bytes that are no text are replaced.
 fn percent_decoded(segment: &str) -> String {
-    percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned()
+    percent_encoding::percent_decode_str(segment)
+        .decode_utf8_lossy()
+        .into_owned()
 }
 
 async fn body_of(session: &mut ServerSession) -> Option<Vec<u8>> {
@@ -145,15 +162,25 @@ impl ServeHttp for Page {
         let head = session.req_header();
         let (status, content_type, text) = match body {
             Some(body) => self.answer(&head.method, head.uri.path(), &body),
-            None => error(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the body is too large"),
+            None => error(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                "the body is too large",
+            ),
         };
         let mut response = Response::new(text.into_bytes());
         *response.status_mut() = status;
         let length = header::HeaderValue::from(response.body().len());
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_LENGTH, length);
-        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
-        headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            header::HeaderValue::from_static(content_type),
+        );
+        headers.insert(
+            header::CACHE_CONTROL,
+            header::HeaderValue::from_static("no-store"),
+        );
         response
     }
 }

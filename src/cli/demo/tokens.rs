@@ -31,7 +31,15 @@ impl User {
             Self::Org2 => ("cem", Some(2), vec![]),
             Self::Admin => ("root", None, vec!["admin"]),
         };
-        Claims { iss: "shapegate-demo", aud: "demo", sub, iat: now, exp: now + TOKEN_TTL_SECONDS, org_id, roles }
+        Claims {
+            iss: "shapegate-demo",
+            aud: "demo",
+            sub,
+            iat: now,
+            exp: now + TOKEN_TTL_SECONDS,
+            org_id,
+            roles,
+        }
     }
 }
 
@@ -58,7 +66,10 @@ impl Tokens {
     /// Signs with `secret`.
     pub(super) fn new(secret: &str, clock: Arc<dyn Clock>) -> Self {
         install_crypto();
-        Self { key: EncodingKey::from_secret(secret.as_bytes()), clock }
+        Self {
+            key: EncodingKey::from_secret(secret.as_bytes()),
+            clock,
+        }
     }
 
     /// A fresh token.
