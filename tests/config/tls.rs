@@ -40,7 +40,7 @@ fn a_key_of_another_certificate_is_refused() {
         rendered.contains("the key /etc/tls/key.pem cannot serve /etc/tls/cert.pem"),
         "{rendered}"
     );
-    assert!(rendered.contains("--> /etc/shapegate.yaml:4:71"), "{rendered}");
+    assert!(rendered.contains("--> /etc/shapegate.yaml:4:67"), "{rendered}");
 }
 
 #[test]
