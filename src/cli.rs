@@ -1,1 +1,65 @@
-//! The command line.
+//! The command line: `serve`, `check` and `demo`, a file a command.
+
+mod check;
+mod demo;
+mod output;
+mod serve;
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const EXAMPLES: &str = "\
+Examples:
+  shapegate check -c shapegate.yaml             say what is wrong, with line and column
+  shapegate check -c base.yaml -c prod.yaml --print
+                                                show what several files amount to
+  shapegate serve -c shapegate.yaml             serve
+  shapegate demo                                try it, without anything else installed";
+
+/// An authorising gateway for Electric: who asks, what they may sync, and nothing else.
+#[derive(Debug, Parser)]
+#[command(name = "shapegate", version, max_term_width = 100, after_help = EXAMPLES, arg_required_else_help = true)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until told to stop.
+    Serve(ConfigFiles),
+    /// Say whether a configuration is right: exit code 0, or 1 with every error and its place.
+    Check(check::CheckArguments),
+    /// Try it out: a gateway before a small stand-in for Electric, with data and users to play with.
+    Demo(demo::DemoArguments),
+}
+
+/// The configuration files of a command.
+#[derive(Debug, Args)]
+struct ConfigFiles {
+    /// A configuration file. Later files replace the keys of earlier ones; `electric` and `shapes` are merged
+    /// by name.
+    #[arg(short, long = "config", value_name = "FILE", required = true)]
+    config: Vec<PathBuf>,
+}
+
+/// Parses the process' arguments and runs the command that they name.
+pub fn run() -> ExitCode {
+    match CommandLine::parse().command {
+        Command::Serve(files) => serve::run(&files),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+}

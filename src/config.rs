@@ -18,6 +18,7 @@ mod keys;
 mod merge;
 mod network;
 mod path;
+mod policy;
 mod print;
 mod problem;
 mod reading;
@@ -38,7 +39,10 @@ pub use electric::{Authority, ElectricSettings, ElectricUrl};
 pub use files::KEY_FILE_BYTES_MAX;
 pub use identity::{IdentitySettings, LIFETIME_MAX_DEFAULT};
 pub use network::{Network, NetworkError};
-pub use path::{CAPTURE_BYTES_MAX, PATH_BYTES_MAX, PathError, PathPattern, SEGMENTS_MAX, Segment, is_capture_text};
+pub use path::{
+    CAPTURE_BYTES_MAX, PATH_BYTES_MAX, PathError, PathPattern, SEGMENTS_MAX, Segment, is_capture_text,
+};
+pub use policy::{CheckedShape, DEFAULT_TENANT};
 pub use print::REDACTED;
 pub use problem::{Problem, Problems, Severity};
 pub use rules::{ParamSetting, RULES_MAX, RowsSetting, RuleSettings};
@@ -64,7 +68,7 @@ pub struct Config {
     /// Which pages of other origins may read answers.
     pub cors: Cors,
     /// What may be synced, in the order of the file.
-    pub shapes: Vec<ShapeSettings>,
+    pub shapes: Vec<CheckedShape>,
 }
 
 /// A configuration with what was noticed while it was read.
@@ -137,13 +141,21 @@ impl Files {
     fn read(&mut self, path: &Path, bytes: Vec<u8>) -> Result<Option<Node>, Problem> {
         if bytes.len() > yaml::FILE_BYTES_MAX {
             let kind = std::io::ErrorKind::FileTooLarge;
-            return Err(Problem::error(None, files::unreadable(path, kind, yaml::FILE_BYTES_MAX)));
+            return Err(Problem::error(
+                None,
+                files::unreadable(path, kind, yaml::FILE_BYTES_MAX),
+            ));
         }
-        let text = String::from_utf8(bytes)
-            .map_err(|_| Problem::error(None, format!("the configuration file {} is not UTF-8", path.display())))?;
+        let text = String::from_utf8(bytes).map_err(|_| {
+            Problem::error(
+                None,
+                format!("the configuration file {} is not UTF-8", path.display()),
+            )
+        })?;
         let copy = text.clone();
         let source = self.problems.sources.add(path, copy);
-        let source = source.ok_or_else(|| Problem::error(None, format!("more than {FILES_MAX} configuration files")))?;
+        let source = source
+            .ok_or_else(|| Problem::error(None, format!("more than {FILES_MAX} configuration files")))?;
         yaml::read(source, &text)
     }
 
@@ -154,17 +166,33 @@ impl Files {
         }
         let Some(merged) = self.merged else {
             let problem = Problem::error(None, "the configuration is empty");
-            self.problems.list.push(problem.help("it needs `electric`, `identity` and `shapes`"));
+            self.problems
+                .list
+                .push(problem.help("it needs `electric`, `identity` and `shapes`"));
             return Err(self.problems);
         };
         let sources = self.problems.sources;
-        let mut reading = Reading { sources: &sources, surroundings, problems: Vec::new(), shown: Shown::default() };
+        let mut reading = Reading {
+            sources: &sources,
+            surroundings,
+            problems: Vec::new(),
+            shown: Shown::default(),
+        };
         let config = check(&mut reading, &merged);
-        let Reading { problems: list, shown, .. } = reading;
+        let Reading {
+            problems: list,
+            shown,
+            ..
+        } = reading;
         let mut problems = Problems { sources, list };
         problems.sort();
         match config.filter(|_| !problems.refuse()) {
-            Some(config) => Ok(Loaded { config, warnings: problems, merged, shown }),
+            Some(config) => Ok(Loaded {
+                config,
+                warnings: problems,
+                merged,
+                shown,
+            }),
             None => Err(problems),
         }
     }
@@ -172,18 +200,40 @@ impl Files {
 
 fn check(reading: &mut Reading<'_>, root: &Node) -> Option<Config> {
     let mut section = Section::open(reading, root, "the configuration")?;
-    let server = ["server", "admin", "health", "limits"].map(|key| section.get(reading, key).map(|entry| &entry.value));
+    let server = ["server", "admin", "health", "limits"]
+        .map(|key| section.get(reading, key).map(|entry| &entry.value));
     let server = server::server(reading, server);
-    let electric = section.require(reading, "electric", "write `electric: { url: …, secret: { env: ELECTRIC_SECRET } }`");
+    let electric = section.require(
+        reading,
+        "electric",
+        "write `electric: { url: …, secret: { env: ELECTRIC_SECRET } }`",
+    );
     let electric = electric.and_then(|entry| electric::electric(reading, &entry.value));
     let identity = section.get(reading, "identity");
-    let identity = identity.map_or_else(|| Some(IdentitySettings::default()), |entry| identity::identity(reading, &entry.value));
+    let identity = identity.map_or_else(
+        || Some(IdentitySettings::default()),
+        |entry| identity::identity(reading, &entry.value),
+    );
     let cors = section.get(reading, "cors");
-    let cors = cors.map_or_else(|| Some(Cors::default()), |entry| cors::cors(reading, &entry.value));
-    let defaults = section.get(reading, "defaults").and_then(|entry| client::defaults(reading, &entry.value));
-    let shapes = section.require(reading, "shapes", "write `shapes: { users: { table: users, … } }`");
-    let shapes = shapes.and_then(|entry| shapes::shapes(reading, &entry.value, &defaults.unwrap_or_default()));
-    for (key, instead) in [("gatekeeper", ""), ("cluster", ""), ("tenants", "; without it there is one tenant")] {
+    let cors = cors.map_or_else(
+        || Some(Cors::default()),
+        |entry| cors::cors(reading, &entry.value),
+    );
+    let defaults = section
+        .get(reading, "defaults")
+        .and_then(|entry| client::defaults(reading, &entry.value));
+    let shapes = section.require(
+        reading,
+        "shapes",
+        "write `shapes: { users: { table: users, … } }`",
+    );
+    let shapes =
+        shapes.and_then(|entry| shapes::shapes(reading, &entry.value, &defaults.unwrap_or_default()));
+    for (key, instead) in [
+        ("gatekeeper", ""),
+        ("cluster", ""),
+        ("tenants", "; without it there is one tenant"),
+    ] {
         section.later(reading, key, instead);
     }
     section.finish(reading);
@@ -191,5 +241,18 @@ fn check(reading: &mut Reading<'_>, root: &Node) -> Option<Config> {
     conflicts::routes(reading, &shapes);
     let identity = identity?;
     conflicts::nobody_can_enter(reading, &shapes, &identity);
-    Some(Config { server: server?, electric: electric?, identity, cors: cors?, shapes })
+    let certain = identity.certain_claims();
+    let tagger = electric.as_ref().and_then(policy::tagger);
+    // Every shape is compiled, whatever else is wrong: its faults belong into the same list.
+    let shapes = shapes
+        .into_iter()
+        .filter_map(|shape| policy::compile(reading, shape, &certain, tagger.as_ref()))
+        .collect();
+    Some(Config {
+        server: server?,
+        electric: electric?,
+        identity,
+        cors: cors?,
+        shapes,
+    })
 }

@@ -1,2 +1,7 @@
 //! The `shapegate` binary: parses the command line and hands over.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    shapegate::cli::run()
+}

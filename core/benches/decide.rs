@@ -16,6 +16,7 @@ use shapegate_core::policy::{
 };
 use shapegate_core::request::{Asked, Declared, Verb};
 use shapegate_core::time::{Monotonic, Now, UnixMillis};
+use shapegate_core::upstream::{UpstreamBase, UpstreamRequest};
 use shapegate_core::value::Value;
 
 #[global_allocator]
@@ -142,4 +143,13 @@ fn permit(bencher: Bencher<'_, '_>, query: &str) {
     bencher
         .with_inputs(|| ask(query))
         .bench_values(|asked| allowed.permit(asked, NOW).unwrap());
+}
+
+/// Every request.
+#[divan::bench(args = [FIRST, NEXT])]
+fn build(bencher: Bencher<'_, '_>, query: &str) {
+    let base = UpstreamBase::new("", None, None).unwrap();
+    let allowed = judge(&policy(), &Identity::new(claims()), &ask(FIRST), &Facts::none());
+    let permit = allowed.permit(ask(query), NOW).unwrap();
+    bencher.bench(|| UpstreamRequest::build(black_box(&permit), &base).unwrap());
 }

@@ -3,6 +3,13 @@
 //! Only deciding makes an [`Allowed`] or a [`Permit`]: their fields are private, nothing public constructs them,
 //! and they cannot be copied, defaulted or read from data. Whoever holds one may ask the upstream.
 //!
+//! ```
+//! # use shapegate_core::permit::{Allowed, Permit};
+//! fn may_ask(permit: &Permit) -> &Allowed {
+//!     permit.allowed()
+//! }
+//! ```
+//!
 //! ```compile_fail,E0451
 //! # fn steal(other: shapegate_core::permit::Permit) -> shapegate_core::permit::Permit {
 //! shapegate_core::permit::Permit { until: None, ..other }
@@ -30,6 +37,11 @@
 //! ```compile_fail,E0277
 //! fn defaults<T: Default>() {}
 //! defaults::<shapegate_core::permit::Permit>();
+//! ```
+//!
+//! ```
+//! fn read<T: for<'de> serde::Deserialize<'de>>() {}
+//! read::<String>();
 //! ```
 //!
 //! ```compile_fail,E0277

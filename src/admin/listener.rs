@@ -29,7 +29,10 @@ impl Admin {
     pub fn answer(&self, method: &Method, path: &str, has_origin: bool) -> (StatusCode, String) {
         if has_origin {
             // A page in an operator's browser has no business here.
-            return (StatusCode::FORBIDDEN, "requests from web pages are refused\n".to_owned());
+            return (
+                StatusCode::FORBIDDEN,
+                "requests from web pages are refused\n".to_owned(),
+            );
         }
         if method != Method::GET && method != Method::HEAD {
             return (StatusCode::METHOD_NOT_ALLOWED, "GET only\n".to_owned());
@@ -44,7 +47,10 @@ impl Admin {
                 Ok(text) => (StatusCode::OK, text),
                 Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
             },
-            _ => (StatusCode::NOT_FOUND, "there are /healthz, /readyz and /metrics\n".to_owned()),
+            _ => (
+                StatusCode::NOT_FOUND,
+                "there are /healthz, /readyz and /metrics\n".to_owned(),
+            ),
         }
     }
 }
@@ -60,8 +66,14 @@ impl ServeHttp for Admin {
         let length = header::HeaderValue::from(response.body().len());
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_LENGTH, length);
-        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain; charset=utf-8"));
-        headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            header::HeaderValue::from_static("text/plain; charset=utf-8"),
+        );
+        headers.insert(
+            header::CACHE_CONTROL,
+            header::HeaderValue::from_static("no-store"),
+        );
         response
     }
 }

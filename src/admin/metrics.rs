@@ -26,10 +26,15 @@ impl Metrics {
         let counters = |name: &str, help: &str, labels: &[&str]| {
             IntCounterVec::new(Opts::new(name, help).namespace("shapegate"), labels)
         };
-        let gauge = |name: &str, help: &str| IntGauge::with_opts(Opts::new(name, help).namespace("shapegate"));
+        let gauge =
+            |name: &str, help: &str| IntGauge::with_opts(Opts::new(name, help).namespace("shapegate"));
         let metrics = Self {
             registry: Registry::new(),
-            requests: counters("requests_total", "Requests answered, by class of status.", &["class"])?,
+            requests: counters(
+                "requests_total",
+                "Requests answered, by class of status.",
+                &["class"],
+            )?,
             refusals: counters("refusals_total", "Requests refused, by public code.", &["code"])?,
             connections_refused: counters(
                 "connections_refused_total",
@@ -51,8 +56,10 @@ impl Metrics {
     fn register(&self) -> Result<(), prometheus::Error> {
         self.registry.register(Box::new(self.requests.clone()))?;
         self.registry.register(Box::new(self.refusals.clone()))?;
-        self.registry.register(Box::new(self.connections_refused.clone()))?;
-        self.registry.register(Box::new(self.dropped_parameters.clone()))?;
+        self.registry
+            .register(Box::new(self.connections_refused.clone()))?;
+        self.registry
+            .register(Box::new(self.dropped_parameters.clone()))?;
         self.registry.register(Box::new(self.held.clone()))?;
         self.registry.register(Box::new(self.in_flight.clone()))
     }
@@ -82,7 +89,9 @@ impl Metrics {
     /// `count` unknown parameters of a request were dropped.
     pub fn dropped(&self, count: u32) {
         if count > 0 {
-            self.dropped_parameters.with_label_values::<&str>(&[]).inc_by(u64::from(count));
+            self.dropped_parameters
+                .with_label_values::<&str>(&[])
+                .inc_by(u64::from(count));
         }
     }
 

@@ -58,7 +58,10 @@ const IGNORED_NAMES: [(&str, IgnoredName); 4] = [
 impl IgnoredName {
     /// As the configuration spells it.
     pub fn as_str(self) -> &'static str {
-        IGNORED_NAMES.iter().find(|(_, name)| *name == self).map_or("", |(word, _)| word)
+        IGNORED_NAMES
+            .iter()
+            .find(|(_, name)| *name == self)
+            .map_or("", |(word, _)| word)
     }
 }
 
@@ -69,7 +72,7 @@ pub struct ClientSettings {
     pub filter: ClientWhere,
     /// Columns.
     pub columns: ClientColumns,
-    /// Values of `replica` that are allowed; the first is what a client gets that sends none.
+    /// Values of `replica` that are allowed.
     pub replica: Vec<Replica>,
     /// Subset queries.
     pub subset: SubsetSetting,
@@ -77,12 +80,21 @@ pub struct ClientSettings {
     pub ignore: Vec<IgnoredName>,
 }
 
-impl Default for ClientSettings {
-    fn default() -> Self {
+impl ClientSettings {
+    /// What is built in. On an open route the client defines the shape.
+    fn built_in(open: bool) -> Self {
         Self {
             filter: ClientWhere::Forbidden,
-            columns: ClientColumns::Fixed,
-            replica: vec![Replica::Default],
+            columns: if open {
+                ClientColumns::Subset
+            } else {
+                ClientColumns::Fixed
+            },
+            replica: if open {
+                vec![Replica::Default, Replica::Full]
+            } else {
+                vec![Replica::Default]
+            },
             subset: SubsetSetting::Off,
             ignore: Vec::new(),
         }
@@ -103,14 +115,20 @@ pub(super) struct ClientPart {
 
 impl ClientPart {
     /// This over what is set for every shape, and that over what is built in.
-    pub(super) fn over(self, defaults: &Self) -> ClientSettings {
-        let built_in = ClientSettings::default();
+    pub(super) fn over(self, defaults: &Self, open: bool) -> ClientSettings {
+        let built_in = ClientSettings::built_in(open);
         ClientSettings {
             filter: self.filter.or(defaults.filter).unwrap_or(built_in.filter),
             columns: self.columns.or(defaults.columns).unwrap_or(built_in.columns),
-            replica: self.replica.or_else(|| defaults.replica.clone()).unwrap_or(built_in.replica),
+            replica: self
+                .replica
+                .or_else(|| defaults.replica.clone())
+                .unwrap_or(built_in.replica),
             subset: self.subset.or(defaults.subset).unwrap_or(built_in.subset),
-            ignore: self.ignore.or_else(|| defaults.ignore.clone()).unwrap_or(built_in.ignore),
+            ignore: self
+                .ignore
+                .or_else(|| defaults.ignore.clone())
+                .unwrap_or(built_in.ignore),
         }
     }
 }
@@ -118,7 +136,9 @@ impl ClientPart {
 /// `defaults`.
 pub(super) fn defaults(reading: &mut Reading<'_>, node: &Node) -> Option<ClientPart> {
     let mut section = Section::open(reading, node, "defaults")?;
-    let client = section.get(reading, "client").map(|entry| client(reading, &entry.value));
+    let client = section
+        .get(reading, "client")
+        .map(|entry| client(reading, &entry.value));
     section.finish(reading);
     client.unwrap_or_else(|| Some(ClientPart::default()))
 }
@@ -126,17 +146,26 @@ pub(super) fn defaults(reading: &mut Reading<'_>, node: &Node) -> Option<ClientP
 pub(super) fn client(reading: &mut Reading<'_>, node: &Node) -> Option<ClientPart> {
     let mut section = Section::open(reading, node, "client")?;
     let filter = section.get(reading, "where").map(|entry| {
-        let words = [("forbidden", ClientWhere::Forbidden), ("narrow", ClientWhere::Narrow)];
+        let words = [
+            ("forbidden", ClientWhere::Forbidden),
+            ("narrow", ClientWhere::Narrow),
+        ];
         reading.choice(&entry.value, "where", &words)
     });
     let columns = section.get(reading, "columns").map(|entry| {
         let words = [("fixed", ClientColumns::Fixed), ("subset", ClientColumns::Subset)];
         reading.choice(&entry.value, "columns", &words)
     });
-    let replica = section.get(reading, "replica").map(|entry| replicas(reading, &entry.value));
-    let subset = section.get(reading, "subset").map(|entry| subset(reading, &entry.value));
+    let replica = section
+        .get(reading, "replica")
+        .map(|entry| replicas(reading, &entry.value));
+    let subset = section
+        .get(reading, "subset")
+        .map(|entry| subset(reading, &entry.value));
     let ignore = section.get(reading, "ignore").map(|entry| {
-        reading.each(&entry.value, "ignore", |reading, item| reading.choice(item, "ignore", &IGNORED_NAMES))
+        reading.each(&entry.value, "ignore", |reading, item| {
+            reading.choice(item, "ignore", &IGNORED_NAMES)
+        })
     });
     section.finish(reading);
     // A part that is written and wrong makes all of it wrong; one that is not written stays open.
@@ -152,9 +181,15 @@ pub(super) fn client(reading: &mut Reading<'_>, node: &Node) -> Option<ClientPar
 
 fn replicas(reading: &mut Reading<'_>, node: &Node) -> Option<Vec<Replica>> {
     let words = [("default", Replica::Default), ("full", Replica::Full)];
-    let list = reading.each(node, "replica", |reading, item| reading.choice(item, "replica", &words))?;
+    let list = reading.each(node, "replica", |reading, item| {
+        reading.choice(item, "replica", &words)
+    })?;
     if list.is_empty() || list.len() > words.len() {
-        return reading.refuse(node.span, "`replica` must have one or two entries", "write `[default]`, `[full]` or both");
+        return reading.refuse(
+            node.span,
+            "`replica` must have one or two entries",
+            "write `[default]`, `[full]` or both",
+        );
     }
     Some(list)
 }
@@ -164,7 +199,11 @@ fn subset(reading: &mut Reading<'_>, node: &Node) -> Option<SubsetSetting> {
         return Some(SubsetSetting::Off);
     }
     let mut section = Section::open(reading, node, "subset")?;
-    let limit = section.require(reading, "limit_max", "write `subset: { limit_max: 1000 }`, or `subset: off`");
+    let limit = section.require(
+        reading,
+        "limit_max",
+        "write `subset: { limit_max: 1000 }`, or `subset: off`",
+    );
     section.finish(reading);
     let limit = reading.integer(&limit?.value, "limit_max", 1..=SUBSET_LIMIT_MAX)?;
     u32::try_from(limit).ok().map(SubsetSetting::LimitMax)

@@ -19,7 +19,10 @@ pub struct Cors {
 
 impl Default for Cors {
     fn default() -> Self {
-        Self { origins: Origins::Any, credentials: false }
+        Self {
+            origins: Origins::Any,
+            credentials: false,
+        }
     }
 }
 
@@ -54,8 +57,12 @@ pub struct OriginPattern {
 impl OriginPattern {
     /// Whether an origin, as browsers serialise it, is meant.
     pub fn matches(&self, origin: &str) -> bool {
-        let Some(tail) = &self.tail else { return origin == self.head };
-        let label = origin.strip_prefix(self.head.as_str()).and_then(|rest| rest.strip_suffix(tail.as_str()));
+        let Some(tail) = &self.tail else {
+            return origin == self.head;
+        };
+        let label = origin
+            .strip_prefix(self.head.as_str())
+            .and_then(|rest| rest.strip_suffix(tail.as_str()));
         label.is_some_and(is_label)
     }
 
@@ -85,8 +92,14 @@ impl OriginPattern {
             return Err("would grant a whole top-level domain");
         }
         match (wildcard, authority.strip_prefix('*')) {
-            (Some(_), Some(tail)) => Ok(Self { head: format!("{scheme}://"), tail: Some(tail.to_owned()) }),
-            _ => Ok(Self { head: text.to_owned(), tail: None }),
+            (Some(_), Some(tail)) => Ok(Self {
+                head: format!("{scheme}://"),
+                tail: Some(tail.to_owned()),
+            }),
+            _ => Ok(Self {
+                head: text.to_owned(),
+                tail: None,
+            }),
         }
     }
 }
@@ -102,7 +115,9 @@ impl fmt::Display for OriginPattern {
 
 pub(super) fn cors(reading: &mut Reading<'_>, node: &Node) -> Option<Cors> {
     let mut section = Section::open(reading, node, "cors")?;
-    let origins = section.get(reading, "origins").map(|entry| read_origins(reading, &entry.value));
+    let origins = section
+        .get(reading, "origins")
+        .map(|entry| read_origins(reading, &entry.value));
     let credentials = section.get(reading, "credentials");
     let allowed = credentials.map(|entry| reading.boolean(&entry.value, "credentials"));
     section.finish(reading);
@@ -112,7 +127,10 @@ pub(super) fn cors(reading: &mut Reading<'_>, node: &Node) -> Option<Cors> {
         let message = "with credentials, any page on the web could read as the user who visits it";
         return reading.refuse(entry.key_span, message, "list `origins`, or remove `credentials`");
     }
-    Some(Cors { origins, credentials: allowed })
+    Some(Cors {
+        origins,
+        credentials: allowed,
+    })
 }
 
 fn read_origins(reading: &mut Reading<'_>, node: &Node) -> Option<Origins> {
@@ -152,9 +170,16 @@ mod tests {
         assert_eq!(pattern.to_string(), "https://*.acme.vercel.app");
         assert!(pattern.matches("https://feature-1.acme.vercel.app"));
         for other in [
-            "https://acme.vercel.app", "https://.acme.vercel.app", "https://a.b.acme.vercel.app",
-            "http://x.acme.vercel.app", "https://x.acme.vercel.app:8443", "https://x.acme.vercel.app.evil.com",
-            "https://evil.com/.acme.vercel.app", "https://x@y.acme.vercel.app", "null", "",
+            "https://acme.vercel.app",
+            "https://.acme.vercel.app",
+            "https://a.b.acme.vercel.app",
+            "http://x.acme.vercel.app",
+            "https://x.acme.vercel.app:8443",
+            "https://x.acme.vercel.app.evil.com",
+            "https://evil.com/.acme.vercel.app",
+            "https://x@y.acme.vercel.app",
+            "null",
+            "",
         ] {
             assert!(!pattern.matches(other), "{other}");
         }
@@ -170,9 +195,20 @@ mod tests {
     #[test]
     fn what_no_browser_would_send_is_refused() {
         for text in [
-            "*", "null", "app.example.com", "https://app.example.com/", "https://App.example.com", "https://*.com",
-            "https://a.*.example.com", "https://*", "https://app.example.com:443", "http://x:80", "https://u@x.com",
-            "https://*.*.example.com", "https://[::1", "https://x.com:0",
+            "*",
+            "null",
+            "app.example.com",
+            "https://app.example.com/",
+            "https://App.example.com",
+            "https://*.com",
+            "https://a.*.example.com",
+            "https://*",
+            "https://app.example.com:443",
+            "http://x:80",
+            "https://u@x.com",
+            "https://*.*.example.com",
+            "https://[::1",
+            "https://x.com:0",
         ] {
             assert!(OriginPattern::parse(text).is_err(), "{text}");
         }

@@ -53,8 +53,16 @@ pub struct ElectricUrl {
 impl fmt::Display for ElectricUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "https" } else { "http" };
-        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
-        write!(formatter, "{scheme}://{open}{}{close}:{}{}", self.host, self.port, self.prefix)
+        let (open, close) = if self.host.contains(':') {
+            ("[", "]")
+        } else {
+            ("", "")
+        };
+        write!(
+            formatter,
+            "{scheme}://{open}{}{close}:{}{}",
+            self.host, self.port, self.prefix
+        )
     }
 }
 
@@ -70,12 +78,21 @@ impl ElectricUrl {
             (None, Some(rest)) => (false, rest),
             _ => return Err(("is no http or https URL", SHAPE)),
         };
-        let (authority, path) = rest.find('/').and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, ""));
+        let (authority, path) = rest
+            .find('/')
+            .and_then(|at| rest.split_at_checked(at))
+            .unwrap_or((rest, ""));
         if authority.contains('@') {
-            return Err(("has a user or password in it", "remove it: Electric is asked with `secret`"));
+            return Err((
+                "has a user or password in it",
+                "remove it: Electric is asked with `secret`",
+            ));
         }
         if rest.contains(['?', '#']) {
-            return Err(("has a query or fragment", "remove it: `secret` and `source_id` have keys of their own"));
+            return Err((
+                "has a query or fragment",
+                "remove it: `secret` and `source_id` have keys of their own",
+            ));
         }
         let (host, port) = split_port(authority).ok_or(("has a wrong port", SHAPE))?;
         let host = host.to_ascii_lowercase();
@@ -84,19 +101,32 @@ impl ElectricUrl {
         }
         let prefix = path.strip_suffix('/').unwrap_or(path);
         if prefix.ends_with("/v1/shape") {
-            return Err(("names the shape endpoint", "write the base URL: `/v1/shape` is added"));
+            return Err((
+                "names the shape endpoint",
+                "write the base URL: `/v1/shape` is added",
+            ));
         }
         if !is_plain_path(prefix) {
-            return Err(("has an unusual path", "use letters, digits, `-`, `_`, `.`, `~` between single slashes"));
+            return Err((
+                "has an unusual path",
+                "use letters, digits, `-`, `_`, `.`, `~` between single slashes",
+            ));
         }
         let host = host.trim_matches(['[', ']']).to_owned();
-        Ok(Self { tls, host, port: port.unwrap_or(if tls { 443 } else { 80 }), prefix: prefix.to_owned() })
+        Ok(Self {
+            tls,
+            host,
+            port: port.unwrap_or(if tls { 443 } else { 80 }),
+            prefix: prefix.to_owned(),
+        })
     }
 }
 
 fn is_plain_path(path: &str) -> bool {
     let plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.' | '~');
-    path.split('/').skip(1).all(|part| !part.is_empty() && part != "." && part != ".." && part.chars().all(plain))
+    path.split('/')
+        .skip(1)
+        .all(|part| !part.is_empty() && part != "." && part != ".." && part.chars().all(plain))
 }
 
 const SECRET_HELP: &str =
@@ -107,20 +137,33 @@ pub(super) fn electric(reading: &mut Reading<'_>, node: &Node) -> Option<Electri
     let url = section.require(reading, "url", "write `url: http://127.0.0.1:3000`");
     let url = url.and_then(|entry| read_url(reading, &entry.value));
     let secret = read_secret(reading, &mut section);
-    let source_id = section.get(reading, "source_id").map(|entry| read_source_id(reading, &entry.value));
-    let ca = section.get(reading, "ca").map(|entry| (entry.key_span, read_ca(reading, &entry.value)));
+    let source_id = section
+        .get(reading, "source_id")
+        .map(|entry| read_source_id(reading, &entry.value));
+    let ca = section
+        .get(reading, "ca")
+        .map(|entry| (entry.key_span, read_ca(reading, &entry.value)));
     section.finish(reading);
     let url = url?;
     let ca = match ca {
         None => None,
         Some((span, _)) if !url.value.tls => {
-            return reading.refuse(span, "`ca` has no meaning for an http URL", "remove it, or use https");
+            return reading.refuse(
+                span,
+                "`ca` has no meaning for an http URL",
+                "remove it, or use https",
+            );
         }
         Some((_, ca)) => Some(ca?),
     };
     warn_if_plain(reading, &url);
     let source_id = source_id.map_or(Some(None), |id| id.map(Some))?;
-    Some(ElectricSettings { url: url.value, secret: secret?, source_id, ca })
+    Some(ElectricSettings {
+        url: url.value,
+        secret: secret?,
+        source_id,
+        ca,
+    })
 }
 
 fn read_url(reading: &mut Reading<'_>, node: &Node) -> Option<Spanned<ElectricUrl>> {
@@ -136,11 +179,18 @@ fn read_url(reading: &mut Reading<'_>, node: &Node) -> Option<Spanned<ElectricUr
 fn read_secret(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<Option<SecretSetting>> {
     let secret = section.get(reading, "secret");
     let waived = section.get(reading, "insecure_no_secret");
-    let waiver = waived.map(|entry| (entry.key_span, reading.boolean(&entry.value, "insecure_no_secret")));
+    let waiver = waived.map(|entry| {
+        (
+            entry.key_span,
+            reading.boolean(&entry.value, "insecure_no_secret"),
+        )
+    });
     match (secret, waiver) {
-        (Some(_), Some((span, Some(true)))) => {
-            reading.refuse(span, "`secret` and `insecure_no_secret: true` contradict each other", "keep `secret`")
-        }
+        (Some(_), Some((span, Some(true)))) => reading.refuse(
+            span,
+            "`secret` and `insecure_no_secret: true` contradict each other",
+            "keep `secret`",
+        ),
         (Some(entry), _) => reading.secret(&entry.value, "secret").map(Some),
         (None, Some((span, Some(true)))) => {
             let message = "insecure_no_secret: whoever reaches Electric directly reads everything";
@@ -170,13 +220,30 @@ fn read_source_id(reading: &mut Reading<'_>, node: &Node) -> Option<String> {
 fn read_ca(reading: &mut Reading<'_>, node: &Node) -> Option<Authority> {
     let file = reading.file(node, "ca")?;
     let certificates = reading.certificates(&file)?;
-    Some(Authority { path: file.path, certificates })
+    let mut anchors = rustls::RootCertStore::empty();
+    for certificate in &certificates {
+        if let Err(error) = anchors.add(certificate.clone()) {
+            let message = format!(
+                "a certificate of {} cannot be trusted: {error}",
+                file.path.display()
+            );
+            return reading.refuse(file.span, message, "give the certificates of authorities, in PEM");
+        }
+    }
+    Some(Authority {
+        path: file.path,
+        certificates,
+    })
 }
 
 /// The secret travels in the request line: in clear it belongs on one machine or in a private network.
 fn warn_if_plain(reading: &mut Reading<'_>, url: &Spanned<ElectricUrl>) {
     let name_has_dot = url.value.host.contains('.') && url.value.host.parse::<std::net::IpAddr>().is_err();
-    if !url.value.tls && name_has_dot && !url.value.host.ends_with(".internal") && !url.value.host.ends_with(".local") {
+    if !url.value.tls
+        && name_has_dot
+        && !url.value.host.ends_with(".internal")
+        && !url.value.host.ends_with(".local")
+    {
         let message = format!("the secret travels to {} in clear text", url.value.host);
         reading.warn(url.span, message, "use https outside a private network");
     }
@@ -190,9 +257,15 @@ mod tests {
     fn a_base_url_is_taken_apart_and_printed_in_full() {
         for (text, printed) in [
             ("http://127.0.0.1:3000", "http://127.0.0.1:3000"),
-            ("https://API.electric-sql.cloud", "https://api.electric-sql.cloud:443"),
+            (
+                "https://API.electric-sql.cloud",
+                "https://api.electric-sql.cloud:443",
+            ),
             ("http://electric/", "http://electric:80"),
-            ("https://sync.example.com/tenant/a/", "https://sync.example.com:443/tenant/a"),
+            (
+                "https://sync.example.com/tenant/a/",
+                "https://sync.example.com:443/tenant/a",
+            ),
             ("http://[::1]:3000", "http://[::1]:3000"),
         ] {
             assert_eq!(ElectricUrl::parse(text).unwrap().to_string(), printed);
@@ -202,10 +275,22 @@ mod tests {
     #[test]
     fn a_url_that_could_mean_something_else_is_refused() {
         for text in [
-            "electric:3000", "ftp://electric", "http://", "http://user:pass@electric", "http://electric?secret=x",
-            "http://electric:0", "http://electric:99999", "http://electric:x", "http://electric/v1/shape",
-            "http://electric//a", "http://electric/../a", "http://electric/%2e", "http://elec tric", "http://[::1",
-            "http://electric#a", "http://[::1]x:3000",
+            "electric:3000",
+            "ftp://electric",
+            "http://",
+            "http://user:pass@electric",
+            "http://electric?secret=x",
+            "http://electric:0",
+            "http://electric:99999",
+            "http://electric:x",
+            "http://electric/v1/shape",
+            "http://electric//a",
+            "http://electric/../a",
+            "http://electric/%2e",
+            "http://elec tric",
+            "http://[::1",
+            "http://electric#a",
+            "http://[::1]x:3000",
         ] {
             assert!(ElectricUrl::parse(text).is_err(), "{text}");
         }

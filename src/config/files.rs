@@ -33,7 +33,11 @@ impl Reading<'_> {
         match self.surroundings.file(&path, bytes_max) {
             Ok(content) => Some(NamedFile { path, span, content }),
             Err(error) => {
-                let message = format!("the file {} cannot be read: {}", path.display(), why(error.kind(), bytes_max));
+                let message = format!(
+                    "the file {} cannot be read: {}",
+                    path.display(),
+                    why(error.kind(), bytes_max)
+                );
                 self.refuse(span, message, file_help(error.kind()))
             }
         }
@@ -43,7 +47,11 @@ impl Reading<'_> {
     pub(super) fn warn_if_world_readable(&mut self, file: &NamedFile) {
         if file.content.world_readable {
             let message = format!("every account of this machine can read {}", file.path.display());
-            self.warn(file.span, message, format!("run `chmod o-r {}`", file.path.display()));
+            self.warn(
+                file.span,
+                message,
+                format!("run `chmod o-r {}`", file.path.display()),
+            );
         }
     }
 
@@ -54,7 +62,11 @@ impl Reading<'_> {
             Ok(list) if !list.is_empty() => Some(list),
             _ => {
                 let message = format!("there is no certificate in {}", file.path.display());
-                self.refuse(file.span, message, "it must be PEM: `-----BEGIN CERTIFICATE-----` …")
+                self.refuse(
+                    file.span,
+                    message,
+                    "it must be PEM: `-----BEGIN CERTIFICATE-----` …",
+                )
             }
         }
     }
@@ -65,7 +77,11 @@ impl Reading<'_> {
             Ok(key) => Some(key),
             Err(_) => {
                 let message = format!("there is no private key in {}", file.path.display());
-                self.refuse(file.span, message, "it must be PEM: `-----BEGIN PRIVATE KEY-----` …, not encrypted")
+                self.refuse(
+                    file.span,
+                    message,
+                    "it must be PEM: `-----BEGIN PRIVATE KEY-----` …, not encrypted",
+                )
             }
         }
     }
@@ -77,7 +93,10 @@ fn why(kind: ErrorKind, bytes_max: usize) -> String {
         ErrorKind::PermissionDenied => "permission denied".to_owned(),
         ErrorKind::IsADirectory => "it is a folder".to_owned(),
         ErrorKind::FileTooLarge => {
-            format!("it is larger than {}", super::scalar::size_text(u64::try_from(bytes_max).unwrap_or(u64::MAX)))
+            format!(
+                "it is larger than {}",
+                super::scalar::size_text(u64::try_from(bytes_max).unwrap_or(u64::MAX))
+            )
         }
         other => other.to_string(),
     }
@@ -93,5 +112,9 @@ fn file_help(kind: ErrorKind) -> &'static str {
 
 /// Why a configuration file itself cannot be read.
 pub(super) fn unreadable(path: &Path, kind: ErrorKind, bytes_max: usize) -> String {
-    format!("the configuration file {} cannot be read: {}", path.display(), why(kind, bytes_max))
+    format!(
+        "the configuration file {} cannot be read: {}",
+        path.display(),
+        why(kind, bytes_max)
+    )
 }

@@ -7,7 +7,9 @@ pub(super) fn is_host_name(text: &str) -> bool {
 
 /// Whether a text is one label of a host name.
 pub(super) fn is_label(label: &str) -> bool {
-    let inner = label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_');
+    let inner = label
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_');
     (1..=63).contains(&label.len()) && inner && !label.starts_with('-') && !label.ends_with('-')
 }
 
@@ -23,8 +25,12 @@ pub(super) fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
             None => (authority, None),
         },
     };
-    let Some(port) = port else { return Some((host, None)) };
-    let port = super::scalar::decimal(port).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)?;
+    let Some(port) = port else {
+        return Some((host, None));
+    };
+    let port = super::scalar::decimal(port)
+        .and_then(|port| u16::try_from(port).ok())
+        .filter(|port| *port > 0)?;
     Some((host, Some(port)))
 }
 

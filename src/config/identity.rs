@@ -4,7 +4,9 @@ use super::keys;
 use super::reading::{Reading, Section, not_yet};
 use super::source::{Span, Spanned};
 use super::yaml::{Entry, Kind, Node};
-use crate::identity::{AudienceRule, ClaimKind, ClaimMapping, ClaimPath, ISSUERS_MAX, IssuerSource, KeySource};
+use crate::identity::{
+    AudienceRule, ClaimKind, ClaimMapping, ClaimPath, ISSUERS_MAX, IssuerSource, KeySource,
+};
 use shapegate_core::value::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -37,9 +39,13 @@ impl IdentitySettings {
             let certain = issuer.value.claims.iter().filter(|claim| claim.has_default());
             certain.map(|claim| claim.name().into()).collect()
         };
-        let dev_user = self.dev_user.iter().map(|user| user.value.keys().cloned().collect());
+        let dev_user = self
+            .dev_user
+            .iter()
+            .map(|user| user.value.keys().cloned().collect());
         let all = self.issuers.iter().map(of_issuer).chain(dev_user);
-        all.reduce(|one, other| one.intersection(&other).cloned().collect()).unwrap_or_default()
+        all.reduce(|one, other| one.intersection(&other).cloned().collect())
+            .unwrap_or_default()
     }
 }
 
@@ -59,13 +65,26 @@ pub(super) fn identity(reading: &mut Reading<'_>, node: &Node) -> Option<Identit
         };
     }
     if settings.issuers.len() > ISSUERS_MAX {
-        return reading.refuse(node.span, format!("more than {ISSUERS_MAX} issuers"), "remove some");
+        return reading.refuse(
+            node.span,
+            format!("more than {ISSUERS_MAX} issuers"),
+            "remove some",
+        );
     }
     right.then_some(settings)
 }
 
-fn add_issuer(reading: &mut Reading<'_>, settings: &mut IdentitySettings, issuer: IssuerSource, span: Span) -> bool {
-    if settings.issuers.iter().any(|known| known.value.issuer == issuer.issuer) {
+fn add_issuer(
+    reading: &mut Reading<'_>,
+    settings: &mut IdentitySettings,
+    issuer: IssuerSource,
+    span: Span,
+) -> bool {
+    if settings
+        .issuers
+        .iter()
+        .any(|known| known.value.issuer == issuer.issuer)
+    {
         let message = format!("the issuer `{}` is there twice", issuer.issuer);
         reading.refuse::<()>(span, message, "keep one; one issuer may have several keys");
         return false;
@@ -92,7 +111,11 @@ const METHOD_HELP: &str = "write `- jwt: { issuer: …, audience: …, keys: [�
 
 fn method(reading: &mut Reading<'_>, node: &Node) -> Option<Spanned<Method>> {
     let Kind::Map(entries) = &node.kind else {
-        return reading.refuse(node.span, format!("a method must be a map, not {}", node.described()), METHOD_HELP);
+        return reading.refuse(
+            node.span,
+            format!("a method must be a map, not {}", node.described()),
+            METHOD_HELP,
+        );
     };
     let [Entry { key, key_span, value }] = entries.as_slice() else {
         return reading.refuse(node.span, "a method has one key that names its kind", METHOD_HELP);
@@ -125,11 +148,21 @@ fn jwt(reading: &mut Reading<'_>, node: &Node) -> Option<IssuerSource> {
     let issuer = issuer.and_then(|entry| reading.text(&entry.value, "issuer"));
     let audience = audience(reading, &mut section);
     let keys = read_keys(reading, &mut section);
-    let lifetime_max = section.get(reading, "lifetime_max").map_or(Some(LIFETIME_MAX_DEFAULT), |entry| {
-        reading.duration(&entry.value, "lifetime_max", Duration::from_secs(1)..=Duration::from_secs(366 * 86_400))
-    });
-    let token_type = section.get(reading, "token_type").map(|entry| reading.text(&entry.value, "token_type"));
-    let claims = section.get(reading, "claims").map_or_else(|| Some(Vec::new()), |entry| read_claims(reading, &entry.value));
+    let lifetime_max = section
+        .get(reading, "lifetime_max")
+        .map_or(Some(LIFETIME_MAX_DEFAULT), |entry| {
+            reading.duration(
+                &entry.value,
+                "lifetime_max",
+                Duration::from_secs(1)..=Duration::from_secs(366 * 86_400),
+            )
+        });
+    let token_type = section
+        .get(reading, "token_type")
+        .map(|entry| reading.text(&entry.value, "token_type"));
+    let claims = section
+        .get(reading, "claims")
+        .map_or_else(|| Some(Vec::new()), |entry| read_claims(reading, &entry.value));
     section.finish(reading);
     let keys = keys?;
     let source = IssuerSource {
@@ -143,21 +176,25 @@ fn jwt(reading: &mut Reading<'_>, node: &Node) -> Option<IssuerSource> {
     keys::check(reading, source, node.span, keys)
 }
 
-const AUDIENCE_HELP: &str =
-    "write `audience: sync`, the `aud` that the issuer puts into tokens for this service, or `authorized_parties`";
+const AUDIENCE_HELP: &str = "write `audience: sync`, the `aud` that the issuer puts into tokens for this service, or `authorized_parties`";
 
 fn audience(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<AudienceRule> {
     let audience = section.get(reading, "audience");
     let parties = section.get(reading, "authorized_parties");
     let any = section.get(reading, "insecure_any_audience");
-    if audience.is_none() && section.has("audience") || parties.is_none() && section.has("authorized_parties") {
+    if audience.is_none() && section.has("audience") || parties.is_none() && section.has("authorized_parties")
+    {
         return None;
     }
     match (audience, parties, any) {
         (Some(entry), None, None) => names(reading, entry).map(AudienceRule::Audience),
         (None, Some(entry), None) => names(reading, entry).map(AudienceRule::AuthorizedParties),
         (None, None, Some(entry)) => any_audience(reading, entry),
-        (None, None, None) => reading.refuse(section.span(), "`jwt` does not say whom tokens must be for", AUDIENCE_HELP),
+        (None, None, None) => reading.refuse(
+            section.span(),
+            "`jwt` does not say whom tokens must be for",
+            AUDIENCE_HELP,
+        ),
         _ => {
             let message = "`audience`, `authorized_parties` and `insecure_any_audience` exclude each other";
             reading.refuse(section.span(), message, "keep one of them")
@@ -167,7 +204,11 @@ fn audience(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<Audi
 
 fn any_audience(reading: &mut Reading<'_>, entry: &Entry) -> Option<AudienceRule> {
     if !reading.boolean(&entry.value, "insecure_any_audience")? {
-        return reading.refuse(entry.key_span, "`jwt` does not say whom tokens must be for", AUDIENCE_HELP);
+        return reading.refuse(
+            entry.key_span,
+            "`jwt` does not say whom tokens must be for",
+            AUDIENCE_HELP,
+        );
     }
     let message = "insecure_any_audience: a token that the issuer made for any other application is taken";
     reading.warn(entry.key_span, message, "set `audience`");
@@ -177,7 +218,9 @@ fn any_audience(reading: &mut Reading<'_>, entry: &Entry) -> Option<AudienceRule
 /// One name, or a list of them.
 fn names(reading: &mut Reading<'_>, entry: &Entry) -> Option<Vec<String>> {
     let list = match &entry.value.kind {
-        Kind::List(_) => reading.each(&entry.value, &entry.key, |reading, item| reading.text(item, &entry.key))?,
+        Kind::List(_) => reading.each(&entry.value, &entry.key, |reading, item| {
+            reading.text(item, &entry.key)
+        })?,
         _ => vec![reading.text(&entry.value, &entry.key)?],
     };
     if list.is_empty() || list.len() > LIST_MAX {
@@ -188,18 +231,26 @@ fn names(reading: &mut Reading<'_>, entry: &Entry) -> Option<Vec<String>> {
 }
 
 fn read_keys(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<Vec<Spanned<KeySource>>> {
-    let elsewhere = ["preset", "jwks_url", "discovery"].iter().any(|key| section.has(key));
+    let elsewhere = ["preset", "jwks_url", "discovery"]
+        .iter()
+        .any(|key| section.has(key));
     let Some(entry) = section.get(reading, "keys") else {
         if !elsewhere && !section.has("keys") {
             let message = "finding an issuer's keys by discovery is not yet supported";
             let help = "give them: `keys: [ { alg: HS256, secret: { env: JWT_SECRET } } ]` or `keys: [ { file: jwks.json } ]`";
-            reading.problems.push(super::problem::Problem::error(section.span(), message).help(help));
+            reading
+                .problems
+                .push(super::problem::Problem::error(section.span(), message).help(help));
         }
         return None;
     };
     let sources = reading.each(&entry.value, "keys", keys::key)?;
     if sources.is_empty() {
-        return reading.refuse(entry.value.span, "`keys` is empty: no token could be verified", keys::KEY_HELP);
+        return reading.refuse(
+            entry.value.span,
+            "`keys` is empty: no token could be verified",
+            keys::KEY_HELP,
+        );
     }
     Some(sources)
 }
@@ -220,16 +271,28 @@ fn claim(reading: &mut Reading<'_>, entry: &Entry) -> Option<ClaimMapping> {
         let mut section = Section::open(reading, &entry.value, &entry.key)?;
         let from = section.require(reading, "from", "name the claim: `from: app_metadata.roles`");
         let from = from.and_then(|from| claim_path(reading, &from.value));
-        let kind = section.get(reading, "type").map(|kind| reading.choice(&kind.value, "type", &CLAIM_KINDS));
-        let default = section.get(reading, "default").map(|default| reading.value(&default.value, "default"));
+        let kind = section
+            .get(reading, "type")
+            .map(|kind| reading.choice(&kind.value, "type", &CLAIM_KINDS));
+        let default = section
+            .get(reading, "default")
+            .map(|default| reading.value(&default.value, "default"));
         section.finish(reading);
-        (from?, kind.unwrap_or(Some(ClaimKind::Any))?, default.map_or(Some(None), |value| value.map(Some))?)
+        (
+            from?,
+            kind.unwrap_or(Some(ClaimKind::Any))?,
+            default.map_or(Some(None), |value| value.map(Some))?,
+        )
     } else {
         (claim_path(reading, &entry.value)?, ClaimKind::Any, None)
     };
     match ClaimMapping::new(&entry.key, from, kind, default) {
         Ok(mapping) => Some(mapping),
-        Err(error) => reading.refuse(entry.key_span, error.to_string(), "choose another name or default"),
+        Err(error) => reading.refuse(
+            entry.key_span,
+            error.to_string(),
+            "choose another name or default",
+        ),
     }
 }
 
@@ -257,8 +320,15 @@ fn claim_path(reading: &mut Reading<'_>, node: &Node) -> Option<ClaimPath> {
 
 fn dev_user(reading: &mut Reading<'_>, node: &Node, span: Span) -> Option<Method> {
     let claims = reading.value_map(node, "insecure_dev_user")?;
-    if !claims.get("sub").is_some_and(|sub| sub.as_str().is_some_and(|sub| !sub.is_empty())) {
-        return reading.refuse(node.span, "`insecure_dev_user` lacks `sub`", "write `{ sub: user_1, … }`");
+    if !claims
+        .get("sub")
+        .is_some_and(|sub| sub.as_str().is_some_and(|sub| !sub.is_empty()))
+    {
+        return reading.refuse(
+            node.span,
+            "`insecure_dev_user` lacks `sub`",
+            "write `{ sub: user_1, … }`",
+        );
     }
     if reading.surroundings.variable("SHAPEGATE_ENV").as_deref() == Some("production") {
         let message = "`insecure_dev_user` lets everybody in, and SHAPEGATE_ENV is production";

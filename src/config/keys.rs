@@ -6,7 +6,8 @@ use super::reading::{Reading, Section};
 use super::source::{Span, Spanned};
 use super::yaml::Node;
 use crate::identity::{
-    Algorithm, IdentityError, IdentityMethods, IdentitySources, IssuerError, IssuerSource, KeySource, MemoryLimits,
+    Algorithm, IdentityError, IdentityMethods, IdentitySources, IssuerError, IssuerSource, KeySource,
+    MemoryLimits,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -23,15 +24,25 @@ enum Encoding {
 /// One entry of `keys`.
 pub(super) fn key(reading: &mut Reading<'_>, node: &Node) -> Option<Spanned<KeySource>> {
     let mut section = Section::open(reading, node, "keys")?;
-    let algorithm = section.get(reading, "alg").map(|entry| algorithm(reading, &entry.value));
-    let kid = section.get(reading, "kid").map(|entry| reading.text(&entry.value, "kid"));
+    let algorithm = section
+        .get(reading, "alg")
+        .map(|entry| algorithm(reading, &entry.value));
+    let kid = section
+        .get(reading, "kid")
+        .map(|entry| reading.text(&entry.value, "kid"));
     let secret = section.get(reading, "secret");
     let encoding = section.get(reading, "encoding").map(|entry| {
-        let words = [("text", Encoding::Text), ("base64", Encoding::Base64), ("base64url", Encoding::Base64Url)];
+        let words = [
+            ("text", Encoding::Text),
+            ("base64", Encoding::Base64),
+            ("base64url", Encoding::Base64Url),
+        ];
         reading.choice(&entry.value, "encoding", &words)
     });
     let file = section.get(reading, "file");
-    let symmetric = section.get(reading, "symmetric").map(|entry| reading.boolean(&entry.value, "symmetric"));
+    let symmetric = section
+        .get(reading, "symmetric")
+        .map(|entry| reading.boolean(&entry.value, "symmetric"));
     section.finish(reading);
     // What is written and wrong was told: nothing is built from the rest.
     let algorithm = algorithm.map_or(Some(None), |read| read.map(Some))?;
@@ -40,7 +51,13 @@ pub(super) fn key(reading: &mut Reading<'_>, node: &Node) -> Option<Spanned<KeyS
     let symmetric = symmetric.map_or(Some(None), |read| read.map(Some))?;
     let source = match (secret, file) {
         (Some(_), None) if symmetric.is_some() => refuse_extra(reading, node, "symmetric", "a key set")?,
-        (Some(entry), None) => hmac(reading, &entry.value, algorithm, encoding.unwrap_or(Encoding::Text), kid)?,
+        (Some(entry), None) => hmac(
+            reading,
+            &entry.value,
+            algorithm,
+            encoding.unwrap_or(Encoding::Text),
+            kid,
+        )?,
         (None, Some(_)) if encoding.is_some() => refuse_extra(reading, node, "encoding", "a secret")?,
         (None, Some(entry)) => {
             let file = reading.file(&entry.value, "file")?;
@@ -52,7 +69,11 @@ pub(super) fn key(reading: &mut Reading<'_>, node: &Node) -> Option<Spanned<KeyS
 }
 
 fn refuse_extra(reading: &mut Reading<'_>, node: &Node, key: &str, of: &str) -> Option<KeySource> {
-    reading.refuse(node.span, format!("`{key}` has a meaning only for {of}"), "remove it")
+    reading.refuse(
+        node.span,
+        format!("`{key}` has a meaning only for {of}"),
+        "remove it",
+    )
 }
 
 fn algorithm(reading: &mut Reading<'_>, node: &Node) -> Option<Algorithm> {
@@ -77,8 +98,16 @@ fn hmac(
         Encoding::Base64Url => URL_SAFE_NO_PAD.decode(secret.text.trim_end_matches('=')).ok(),
     };
     match decoded {
-        Some(bytes) => Some(KeySource::Hmac { algorithm, secret: bytes, kid }),
-        None => reading.refuse(node.span, "the secret is not in that `encoding`", "check it, or write `encoding: text`"),
+        Some(bytes) => Some(KeySource::Hmac {
+            algorithm,
+            secret: bytes,
+            kid,
+        }),
+        None => reading.refuse(
+            node.span,
+            "the secret is not in that `encoding`",
+            "check it, or write `encoding: text`",
+        ),
     }
 }
 
@@ -92,7 +121,8 @@ fn of_file(
 ) -> Option<KeySource> {
     let text = String::from_utf8_lossy(&file.content.bytes);
     let json = text.trim_start().starts_with('{');
-    let set = json && serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|json| json.get("keys").is_some());
+    let set =
+        json && serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|json| json.get("keys").is_some());
     if symmetric == Some(true) {
         reading.warn_if_world_readable(&file);
     }
@@ -106,14 +136,32 @@ fn of_file(
         None
     };
     if let Some((key, of)) = extra {
-        return reading.refuse(file.span, format!("`{key}` has a meaning only for {of}"), "remove it");
+        return reading.refuse(
+            file.span,
+            format!("`{key}` has a meaning only for {of}"),
+            "remove it",
+        );
     }
     let bytes = file.content.bytes;
     match (set, json, algorithm) {
-        (true, ..) => Some(KeySource::Jwks { json: bytes, symmetric: symmetric.unwrap_or(false) }),
-        (_, true, algorithm) => Some(KeySource::Jwk { algorithm, json: bytes }),
-        (_, _, Some(algorithm)) => Some(KeySource::Pem { algorithm, pem: bytes, kid }),
-        _ => reading.refuse(file.span, "a PEM key needs its `alg`", "write for example `alg: ES256`"),
+        (true, ..) => Some(KeySource::Jwks {
+            json: bytes,
+            symmetric: symmetric.unwrap_or(false),
+        }),
+        (_, true, algorithm) => Some(KeySource::Jwk {
+            algorithm,
+            json: bytes,
+        }),
+        (_, _, Some(algorithm)) => Some(KeySource::Pem {
+            algorithm,
+            pem: bytes,
+            kid,
+        }),
+        _ => reading.refuse(
+            file.span,
+            "a PEM key needs its `alg`",
+            "write for example `alg: ES256`",
+        ),
     }
 }
 
@@ -126,12 +174,19 @@ pub(super) fn check(
 ) -> Option<IssuerSource> {
     let mut right = true;
     for key in &keys {
-        let alone = IssuerSource { keys: vec![key.value.clone()], ..source.clone() };
+        let alone = IssuerSource {
+            keys: vec![key.value.clone()],
+            ..source.clone()
+        };
         match trial(alone) {
-            Ok(left_out) => reading.problems.extend(left_out.into_iter().map(|text| Problem::warning(key.span, text))),
+            Ok(left_out) => reading
+                .problems
+                .extend(left_out.into_iter().map(|text| Problem::warning(key.span, text))),
             Err(IssuerError::Key { error, .. }) => {
                 right = false;
-                reading.problems.push(Problem::error(key.span, error.to_string()).help(KEY_HELP));
+                reading
+                    .problems
+                    .push(Problem::error(key.span, error.to_string()).help(KEY_HELP));
             }
             // Not about keys: told once, below.
             Err(_) => {}
@@ -140,7 +195,10 @@ pub(super) fn check(
     if !right {
         return None;
     }
-    let together = IssuerSource { keys: keys.iter().map(|key| key.value.clone()).collect(), ..source };
+    let together = IssuerSource {
+        keys: keys.iter().map(|key| key.value.clone()).collect(),
+        ..source
+    };
     match trial(together.clone()) {
         Ok(_) => Some(together),
         Err(IssuerError::Key { place, error }) => {
@@ -153,11 +211,24 @@ pub(super) fn check(
 
 /// Compiles an issuer and throws the result away, but for the keys that were left out.
 fn trial(source: IssuerSource) -> Result<Vec<String>, IssuerError> {
-    let memory = MemoryLimits { tokens_max: 1, bytes_max: 1 };
-    let sources = IdentitySources { issuers: vec![source], dev_user: None, memory };
+    let memory = MemoryLimits {
+        tokens_max: 1,
+        bytes_max: 1,
+    };
+    let sources = IdentitySources {
+        issuers: vec![source],
+        dev_user: None,
+        memory,
+    };
     match IdentityMethods::compile(sources) {
-        Ok((_, warnings)) => Ok(warnings.into_iter().map(|warning| warning.warning.to_string()).collect()),
-        Err(errors) => Err(errors.into_iter().find_map(of_issuer).unwrap_or(IssuerError::IssuerEmpty)),
+        Ok((_, warnings)) => Ok(warnings
+            .into_iter()
+            .map(|warning| warning.warning.to_string())
+            .collect()),
+        Err(errors) => Err(errors
+            .into_iter()
+            .find_map(of_issuer)
+            .unwrap_or(IssuerError::IssuerEmpty)),
     }
 }
 

@@ -15,15 +15,23 @@ pub(super) fn over_all(base: Option<Node>, later: Option<Node>) -> Option<Node> 
 
 fn over(base: Node, later: Node, deeper: fn(&str) -> bool) -> Node {
     let (mut entries, span) = match base {
-        Node { kind: Kind::Map(entries), span } => (entries, span),
+        Node {
+            kind: Kind::Map(entries),
+            span,
+        } => (entries, span),
         // What is no map was a mistake, which is told about the later file alone.
         _ => return later,
     };
-    let Kind::Map(added) = later.kind else { return later };
+    let Kind::Map(added) = later.kind else {
+        return later;
+    };
     for entry in added {
         lay(&mut entries, entry, deeper);
     }
-    Node { span, kind: Kind::Map(entries) }
+    Node {
+        span,
+        kind: Kind::Map(entries),
+    }
 }
 
 fn lay(entries: &mut Vec<Entry>, entry: Entry, deeper: fn(&str) -> bool) {
@@ -31,10 +39,22 @@ fn lay(entries: &mut Vec<Entry>, entry: Entry, deeper: fn(&str) -> bool) {
         entries.push(entry);
         return;
     };
-    let Some(known) = entries.get_mut(index) else { return };
-    let by_name = deeper(&entry.key) && matches!((&known.value.kind, &entry.value.kind), (Kind::Map(_), Kind::Map(_)));
+    let Some(known) = entries.get_mut(index) else {
+        return;
+    };
+    let by_name = deeper(&entry.key)
+        && matches!(
+            (&known.value.kind, &entry.value.kind),
+            (Kind::Map(_), Kind::Map(_))
+        );
     if by_name {
-        let base = std::mem::replace(&mut known.value, Node { span: entry.key_span, kind: Kind::Null });
+        let base = std::mem::replace(
+            &mut known.value,
+            Node {
+                span: entry.key_span,
+                kind: Kind::Null,
+            },
+        );
         known.value = over(base, entry.value, |_| false);
     } else {
         *known = entry;

@@ -30,7 +30,8 @@ impl Network {
     pub fn contains(&self, address: IpAddr) -> bool {
         match (bits(self.address), bits(address.to_canonical())) {
             ((network, 32), (address, 32)) | ((network, 128), (address, 128)) => {
-                mask(network, width(self.address), self.prefix) == mask(address, width(self.address), self.prefix)
+                mask(network, width(self.address), self.prefix)
+                    == mask(address, width(self.address), self.prefix)
             }
             _ => false,
         }
@@ -54,7 +55,10 @@ impl FromStr for Network {
         let width = width(address);
         let prefix = match prefix {
             None => width,
-            Some(text) => super::scalar::decimal(text).ok_or(NetworkError::Malformed)?.try_into().unwrap_or(u8::MAX),
+            Some(text) => super::scalar::decimal(text)
+                .ok_or(NetworkError::Malformed)?
+                .try_into()
+                .unwrap_or(u8::MAX),
         };
         if prefix > width {
             return Err(NetworkError::PrefixTooLong);

@@ -33,12 +33,20 @@ pub struct Problem {
 impl Problem {
     /// A problem that refuses the configuration.
     pub fn error(span: impl Into<Option<Span>>, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, span: span.into(), message: message.into(), help: None }
+        Self {
+            severity: Severity::Error,
+            span: span.into(),
+            message: message.into(),
+            help: None,
+        }
     }
 
     /// Something that the operator should know.
     pub fn warning(span: impl Into<Option<Span>>, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(span, message) }
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(span, message)
+        }
     }
 
     /// Adds the way to mend it.
@@ -77,19 +85,29 @@ pub struct Problems {
 impl Problems {
     /// Whether any of them refuses the configuration.
     pub fn refuse(&self) -> bool {
-        self.list.iter().any(|problem| problem.severity == Severity::Error)
+        self.list
+            .iter()
+            .any(|problem| problem.severity == Severity::Error)
     }
 
     /// How many errors there are.
     pub fn errors(&self) -> usize {
-        self.list.iter().filter(|problem| problem.severity == Severity::Error).count()
+        self.list
+            .iter()
+            .filter(|problem| problem.severity == Severity::Error)
+            .count()
     }
 
     /// All of them as text, separated by blank lines.
     pub fn render(&self) -> String {
         let shown = self.list.iter().take(PROBLEMS_SHOWN_MAX);
         let mut parts: Vec<String> = shown.map(|problem| problem.render(&self.sources)).collect();
-        if let Some(more) = self.list.len().checked_sub(PROBLEMS_SHOWN_MAX).filter(|more| *more > 0) {
+        if let Some(more) = self
+            .list
+            .len()
+            .checked_sub(PROBLEMS_SHOWN_MAX)
+            .filter(|more| *more > 0)
+        {
             parts.push(format!("… and {more} more\n"));
         }
         parts.join("\n")
@@ -113,7 +131,14 @@ impl std::error::Error for Problems {}
 fn render_place(out: &mut String, span: Span, sources: &Sources) {
     let name = sources.get(span.source).map_or("?", |source| source.name());
     let margin = digits(span.line);
-    _ = writeln!(out, "{:margin$}--> {}:{}:{}", "", printable(name), span.line, span.column);
+    _ = writeln!(
+        out,
+        "{:margin$}--> {}:{}:{}",
+        "",
+        printable(name),
+        span.line,
+        span.column
+    );
     let Some(line) = sources.line(span) else { return };
     let start = span.column.saturating_sub(1);
     // A long line is shown from a little before the place that matters.
@@ -124,12 +149,26 @@ fn render_place(out: &mut String, span: Span, sources: &Sources) {
     let carets = "^".repeat(span.length.clamp(1, room));
     _ = writeln!(out, "{:margin$} |", "");
     _ = writeln!(out, "{} | {}", span.line, shown.trim_end());
-    _ = writeln!(out, "{:margin$} | {:indent$}{carets}", "", "", indent = start - skipped);
+    _ = writeln!(
+        out,
+        "{:margin$} | {:indent$}{carets}",
+        "",
+        "",
+        indent = start - skipped
+    );
 }
 
 /// Control characters never reach a terminal: one character stays one, so that carets fit.
 fn printable(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() && char != '\n' { '·' } else { char }).collect()
+    text.chars()
+        .map(|char| {
+            if char.is_control() && char != '\n' {
+                '·'
+            } else {
+                char
+            }
+        })
+        .collect()
 }
 
 fn digits(line: usize) -> usize {
@@ -143,15 +182,28 @@ pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str
         3..=5 => 2,
         _ => 3,
     };
-    let near = candidates.into_iter().map(|candidate| (distance(word, candidate), candidate));
-    near.filter(|(distance, _)| *distance <= allowed).min().map(|(_, candidate)| candidate)
+    let near = candidates
+        .into_iter()
+        .map(|candidate| (distance(word, candidate), candidate));
+    near.filter(|(distance, _)| *distance <= allowed)
+        .min()
+        .map(|(_, candidate)| candidate)
 }
 
 /// Edits between two words, where swapping two neighbours counts once (optimal string alignment).
 /// Case and the difference of `-` and `_` count nothing.
 fn distance(left: &str, right: &str) -> usize {
     let fold = |text: &str| -> Vec<char> {
-        text.chars().take(64).map(|char| if char == '-' { '_' } else { char.to_ascii_lowercase() }).collect()
+        text.chars()
+            .take(64)
+            .map(|char| {
+                if char == '-' {
+                    '_'
+                } else {
+                    char.to_ascii_lowercase()
+                }
+            })
+            .collect()
     };
     let (left, right) = (fold(left), fold(right));
     let mut before: Vec<usize> = Vec::new();
@@ -160,7 +212,9 @@ fn distance(left: &str, right: &str) -> usize {
         let mut row = vec![i + 1];
         for (j, b) in right.iter().enumerate() {
             let at = |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX / 2);
-            let mut best = (at(&last, j) + usize::from(a != b)).min(at(&last, j + 1) + 1).min(at(&row, j) + 1);
+            let mut best = (at(&last, j) + usize::from(a != b))
+                .min(at(&last, j + 1) + 1)
+                .min(at(&row, j) + 1);
             let swapped = i > 0 && j > 0 && left.get(i - 1) == Some(b) && right.get(j - 1) == Some(a);
             if swapped {
                 best = best.min(at(&before, j - 1) + 1);

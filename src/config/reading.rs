@@ -25,7 +25,12 @@ pub(super) struct Shown {
 
 impl Reading<'_> {
     /// Notes an error at a place. Gives none, so that readers can end with it.
-    pub(super) fn refuse<T>(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) -> Option<T> {
+    pub(super) fn refuse<T>(
+        &mut self,
+        span: Span,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Option<T> {
         self.problems.push(Problem::error(span, message).help(help));
         None
     }
@@ -41,7 +46,11 @@ impl Reading<'_> {
             Kind::List(items) => Some(items),
             _ => {
                 let message = format!("`{name}` must be a list, not {}", node.described());
-                self.refuse(node.span, message, "write `[one, two]`, or one item a line, each after `- `")
+                self.refuse(
+                    node.span,
+                    message,
+                    "write `[one, two]`, or one item a line, each after `- `",
+                )
             }
         }
     }
@@ -64,23 +73,43 @@ impl Reading<'_> {
         match &node.kind {
             Kind::Scalar { text, quoted } => self.written_leaf(node.span, name, text, *quoted),
             Kind::Map(_) if node.get("env").is_some() => self.leaf_from_environment(node, name),
-            Kind::Null => self.refuse(node.span, format!("`{name}` has no value"), "write one, or remove the key"),
+            Kind::Null => self.refuse(
+                node.span,
+                format!("`{name}` has no value"),
+                "write one, or remove the key",
+            ),
             _ => {
                 let message = format!("`{name}` must be a single value, not {}", node.described());
-                self.refuse(node.span, message, "write one value, or `{ env: NAME, default: … }`")
+                self.refuse(
+                    node.span,
+                    message,
+                    "write one value, or `{ env: NAME, default: … }`",
+                )
             }
         }
     }
 
     fn written_leaf(&mut self, span: Span, name: &str, text: &str, quoted: bool) -> Option<Leaf> {
         if text.trim().is_empty() {
-            return self.refuse(span, format!("`{name}` is blank"), "write a value, or remove the key");
+            return self.refuse(
+                span,
+                format!("`{name}` is blank"),
+                "write a value, or remove the key",
+            );
         }
         if let Some(variable) = text.strip_prefix("${").and_then(|text| text.strip_suffix('}')) {
-            let help = format!("write `{{ env: {} }}`", variable.split(':').next().unwrap_or(variable));
+            let help = format!(
+                "write `{{ env: {} }}`",
+                variable.split(':').next().unwrap_or(variable)
+            );
             return self.refuse(span, "`${…}` is not replaced in this file", help);
         }
-        Some(Leaf { text: text.to_owned(), quoted, span, variable: None })
+        Some(Leaf {
+            text: text.to_owned(),
+            quoted,
+            span,
+            variable: None,
+        })
     }
 
     /// `{ env: NAME, default: … }`. A variable that is set but blank counts as not set.
@@ -90,7 +119,11 @@ impl Reading<'_> {
         let default = section.get(self, "default");
         section.finish(self);
         let variable = self.variable_name(variable?)?;
-        match self.surroundings.variable(&variable.value).filter(|text| !text.trim().is_empty()) {
+        match self
+            .surroundings
+            .variable(&variable.value)
+            .filter(|text| !text.trim().is_empty())
+        {
             // The length bound is that of a configuration file: a variable must not be larger than one.
             Some(text) if text.len() > super::yaml::FILE_BYTES_MAX => {
                 let message = format!("the environment variable {} is too long", variable.value);
@@ -98,17 +131,27 @@ impl Reading<'_> {
             }
             Some(text) => {
                 self.shown.resolved.insert(node.span, (text.clone(), false));
-                Some(Leaf { text, quoted: false, span: node.span, variable: Some(variable.value) })
+                Some(Leaf {
+                    text,
+                    quoted: false,
+                    span: node.span,
+                    variable: Some(variable.value),
+                })
             }
             None => match default {
                 Some(entry) => {
                     let leaf = self.plain_default(&entry.value, name)?;
-                    self.shown.resolved.insert(node.span, (leaf.text.clone(), leaf.quoted));
+                    self.shown
+                        .resolved
+                        .insert(node.span, (leaf.text.clone(), leaf.quoted));
                     Some(leaf)
                 }
                 None => {
                     let message = format!("the environment variable {} is not set, or blank", variable.value);
-                    let help = format!("set it, or give a default: `{{ env: {}, default: … }}`", variable.value);
+                    let help = format!(
+                        "set it, or give a default: `{{ env: {}, default: … }}`",
+                        variable.value
+                    );
                     self.refuse(variable.span, message, help)
                 }
             },
@@ -119,7 +162,10 @@ impl Reading<'_> {
         if let Kind::Scalar { text, quoted } = &node.kind {
             return self.written_leaf(node.span, name, text, *quoted);
         }
-        let message = format!("the default of `{name}` must be a single value, not {}", node.described());
+        let message = format!(
+            "the default of `{name}` must be a single value, not {}",
+            node.described()
+        );
         self.refuse(node.span, message, "write the value itself")
     }
 
@@ -130,12 +176,18 @@ impl Reading<'_> {
             return self.refuse(entry.value.span, message, "write `env: NAME`");
         };
         let mut chars = text.chars();
-        let starts = chars.next().is_some_and(|char| char.is_ascii_alphabetic() || char == '_');
+        let starts = chars
+            .next()
+            .is_some_and(|char| char.is_ascii_alphabetic() || char == '_');
         if starts && chars.all(|char| char.is_ascii_alphanumeric() || char == '_') {
             return Some(Spanned::new(text.clone(), entry.value.span));
         }
         let help = "write its name without `$`: letters, digits and `_`";
-        self.refuse(entry.value.span, format!("`{text}` is no name of an environment variable"), help)
+        self.refuse(
+            entry.value.span,
+            format!("`{text}` is no name of an environment variable"),
+            help,
+        )
     }
 }
 
@@ -172,9 +224,18 @@ impl<'n> Section<'n> {
     pub(super) fn open(reading: &mut Reading<'_>, node: &'n Node, name: &str) -> Option<Self> {
         let Kind::Map(entries) = &node.kind else {
             let message = format!("`{name}` must be a map of keys, not {}", node.described());
-            return reading.refuse(node.span, message, "write `key: value` lines below it, or `{ key: value }`");
+            return reading.refuse(
+                node.span,
+                message,
+                "write `key: value` lines below it, or `{ key: value }`",
+            );
         };
-        Some(Self { name: name.to_owned(), span: node.span, entries, asked: Vec::new() })
+        Some(Self {
+            name: name.to_owned(),
+            span: node.span,
+            entries,
+            asked: Vec::new(),
+        })
     }
 
     /// Where the map starts.
@@ -194,11 +255,20 @@ impl<'n> Section<'n> {
         if entry.value.kind != Kind::Null {
             return Some(entry);
         }
-        reading.refuse(entry.key_span, format!("`{key}` has no value"), "write one, or remove the key")
+        reading.refuse(
+            entry.key_span,
+            format!("`{key}` has no value"),
+            "write one, or remove the key",
+        )
     }
 
     /// The entry of a key that must be there.
-    pub(super) fn require(&mut self, reading: &mut Reading<'_>, key: &'static str, help: &str) -> Option<&'n Entry> {
+    pub(super) fn require(
+        &mut self,
+        reading: &mut Reading<'_>,
+        key: &'static str,
+        help: &str,
+    ) -> Option<&'n Entry> {
         if !self.has(key) {
             self.asked.push(key);
             return reading.refuse(self.span, format!("`{}` lacks the key `{key}`", self.name), help);
@@ -217,13 +287,19 @@ impl<'n> Section<'n> {
     /// Refuses what nobody asked for.
     pub(super) fn finish(&self, reading: &mut Reading<'_>) {
         let asked = self.asked.iter().copied();
-        for entry in self.entries.iter().filter(|entry| !self.asked.contains(&entry.key.as_str())) {
+        for entry in self
+            .entries
+            .iter()
+            .filter(|entry| !self.asked.contains(&entry.key.as_str()))
+        {
             let message = format!("unknown key `{}` in `{}`", entry.key, self.name);
             let help = match did_you_mean(&entry.key, asked.clone()) {
                 Some(known) => format!("did you mean `{known}`?"),
                 None => format!("known here: {}", asked.clone().collect::<Vec<_>>().join(", ")),
             };
-            reading.problems.push(Problem::error(entry.key_span, message).help(help));
+            reading
+                .problems
+                .push(Problem::error(entry.key_span, message).help(help));
         }
     }
 }

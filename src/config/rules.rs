@@ -47,11 +47,16 @@ pub enum ParamSetting {
 pub(super) fn rules(reading: &mut Reading<'_>, node: &Node) -> Option<Vec<RuleSettings>> {
     let rules = reading.each(node, "rules", rule)?;
     if rules.is_empty() {
-        let help = "write a rule: `- { when: …, rows: … }`; `- { rows: none }` gives everybody an empty shape";
+        let help =
+            "write a rule: `- { when: …, rows: … }`; `- { rows: none }` gives everybody an empty shape";
         return reading.refuse(node.span, "`rules` is empty: nobody would ever get in", help);
     }
     if rules.len() > RULES_MAX {
-        return reading.refuse(node.span, format!("more than {RULES_MAX} rules"), "put conditions together with `||`");
+        return reading.refuse(
+            node.span,
+            format!("more than {RULES_MAX} rules"),
+            "put conditions together with `||`",
+        );
     }
     for pair in rules.windows(2) {
         if let [RuleSettings { when: None, .. }, next] = pair {
@@ -62,26 +67,44 @@ pub(super) fn rules(reading: &mut Reading<'_>, node: &Node) -> Option<Vec<RuleSe
     Some(rules)
 }
 
-const ROWS_HELP: &str = "write `rows: all`, `rows: none`, or `rows: { where: '\"org_id\" = $1', params: [user.org_id] }`";
+const ROWS_HELP: &str =
+    "write `rows: all`, `rows: none`, or `rows: { where: '\"org_id\" = $1', params: [user.org_id] }`";
 
 fn rule(reading: &mut Reading<'_>, node: &Node) -> Option<RuleSettings> {
     let mut section = Section::open(reading, node, "rules")?;
-    let when = section.get(reading, "when").map(|entry| expression(reading, &entry.value, "when"));
-    let rows = section.require(reading, "rows", ROWS_HELP).and_then(|entry| rows(reading, &entry.value));
+    let when = section
+        .get(reading, "when")
+        .map(|entry| expression(reading, &entry.value, "when"));
+    let rows = section
+        .require(reading, "rows", ROWS_HELP)
+        .and_then(|entry| rows(reading, &entry.value));
     section.finish(reading);
-    Some(RuleSettings { span: node.span, when: when.map_or(Some(None), |when| when.map(Some))?, rows: rows? })
+    Some(RuleSettings {
+        span: node.span,
+        when: when.map_or(Some(None), |when| when.map(Some))?,
+        rows: rows?,
+    })
 }
 
 fn rows(reading: &mut Reading<'_>, node: &Node) -> Option<RowsSetting> {
     if matches!(node.kind, Kind::Scalar { .. }) || node.get("env").is_some() {
         let words = [("all", true), ("none", false)];
-        return reading.choice(node, "rows", &words).map(|all| if all { RowsSetting::All } else { RowsSetting::None });
+        return reading
+            .choice(node, "rows", &words)
+            .map(|all| if all { RowsSetting::All } else { RowsSetting::None });
     }
     let mut section = Section::open(reading, node, "rows")?;
-    let filter = section.require(reading, "where", ROWS_HELP).and_then(|entry| expression(reading, &entry.value, "where"));
-    let params = section.get(reading, "params").map(|entry| reading.each(&entry.value, "params", param));
+    let filter = section
+        .require(reading, "where", ROWS_HELP)
+        .and_then(|entry| expression(reading, &entry.value, "where"));
+    let params = section
+        .get(reading, "params")
+        .map(|entry| reading.each(&entry.value, "params", param));
     section.finish(reading);
-    Some(RowsSetting::Where { filter: filter?, params: params.unwrap_or_else(|| Some(Vec::new()))? })
+    Some(RowsSetting::Where {
+        filter: filter?,
+        params: params.unwrap_or_else(|| Some(Vec::new()))?,
+    })
 }
 
 /// A CEL expression, or `{ value: … }`.
@@ -101,7 +124,11 @@ fn expression(reading: &mut Reading<'_>, node: &Node, name: &str) -> Option<Span
     let text = reading.text(node, name)?;
     if text.value.contains("{{") || text.value.contains("${") || text.value.contains("<%") {
         let help = "write `$1` in `where`, and the value's expression in `params: [user.org_id]`";
-        return reading.refuse(text.span, format!("`{name}` has a template in it, which is not filled in"), help);
+        return reading.refuse(
+            text.span,
+            format!("`{name}` has a template in it, which is not filled in"),
+            help,
+        );
     }
     Some(text)
 }

@@ -9,14 +9,23 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 const SIZE_UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
-const DURATION_UNITS: [(&str, u64); 5] =
-    [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+const DURATION_UNITS: [(&str, u64); 5] = [
+    ("ms", 1),
+    ("s", 1_000),
+    ("m", 60_000),
+    ("h", 3_600_000),
+    ("d", 86_400_000),
+];
 
 impl Reading<'_> {
     /// Any text.
     pub(super) fn text(&mut self, node: &Node, name: &str) -> Option<Spanned<String>> {
         let leaf = self.leaf(node, name)?;
-        if leaf.text.chars().any(|char| char.is_control() && !matches!(char, '\n' | '\t')) {
+        if leaf
+            .text
+            .chars()
+            .any(|char| char.is_control() && !matches!(char, '\n' | '\t'))
+        {
             let message = format!("`{name}` has control characters in it");
             return self.refuse(leaf.span, message, "remove them");
         }
@@ -41,7 +50,11 @@ impl Reading<'_> {
         let leaf = self.leaf(node, name)?;
         let Some(value) = decimal(&leaf.text).filter(|_| !leaf.quoted) else {
             let message = format!("`{name}` must be a whole number, not {}", leaf.described());
-            return self.refuse(leaf.span, message, "write decimal digits, without quotes or leading zeros");
+            return self.refuse(
+                leaf.span,
+                message,
+                "write decimal digits, without quotes or leading zeros",
+            );
         };
         if range.contains(&value) {
             return Some(value);
@@ -55,27 +68,48 @@ impl Reading<'_> {
         let leaf = self.leaf(node, name)?;
         let Some(bytes) = with_unit(&leaf.text, &SIZE_UNITS) else {
             let message = format!("`{name}` must be a size, not {}", leaf.described());
-            return self.refuse(leaf.span, message, "write digits and a unit: B, KiB, MiB or GiB, as in `256KiB`");
+            return self.refuse(
+                leaf.span,
+                message,
+                "write digits and a unit: B, KiB, MiB or GiB, as in `256KiB`",
+            );
         };
         if range.contains(&bytes) {
             return Some(bytes);
         }
         let (low, high) = (size_text(*range.start()), size_text(*range.end()));
-        self.refuse(leaf.span, format!("`{name}` must be between {low} and {high}"), "choose a value in that range")
+        self.refuse(
+            leaf.span,
+            format!("`{name}` must be between {low} and {high}"),
+            "choose a value in that range",
+        )
     }
 
     /// A duration such as `30s`.
-    pub(super) fn duration(&mut self, node: &Node, name: &str, range: RangeInclusive<Duration>) -> Option<Duration> {
+    pub(super) fn duration(
+        &mut self,
+        node: &Node,
+        name: &str,
+        range: RangeInclusive<Duration>,
+    ) -> Option<Duration> {
         let leaf = self.leaf(node, name)?;
         let Some(duration) = with_unit(&leaf.text, &DURATION_UNITS).map(Duration::from_millis) else {
             let message = format!("`{name}` must be a duration, not {}", leaf.described());
-            return self.refuse(leaf.span, message, "write digits and a unit: ms, s, m, h or d, as in `30s`");
+            return self.refuse(
+                leaf.span,
+                message,
+                "write digits and a unit: ms, s, m, h or d, as in `30s`",
+            );
         };
         if range.contains(&duration) {
             return Some(duration);
         }
         let (low, high) = (duration_text(*range.start()), duration_text(*range.end()));
-        self.refuse(leaf.span, format!("`{name}` must be between {low} and {high}"), "choose a value in that range")
+        self.refuse(
+            leaf.span,
+            format!("`{name}` must be between {low} and {high}"),
+            "choose a value in that range",
+        )
     }
 
     /// One of a few words.
@@ -99,8 +133,15 @@ impl Reading<'_> {
         match leaf.text.parse() {
             Ok(address) => Some(Spanned::new(address, leaf.span)),
             Err(_) => {
-                let message = format!("`{name}` must be an IP address and a port, not {}", leaf.described());
-                self.refuse(leaf.span, message, "write it as `0.0.0.0:8080`, or `[::]:8080` for IPv6")
+                let message = format!(
+                    "`{name}` must be an IP address and a port, not {}",
+                    leaf.described()
+                );
+                self.refuse(
+                    leaf.span,
+                    message,
+                    "write it as `0.0.0.0:8080`, or `[::]:8080` for IPv6",
+                )
             }
         }
     }
@@ -118,11 +159,17 @@ fn boolean_help(leaf: &Leaf) -> &'static str {
 pub(super) fn decimal(text: &str) -> Option<u64> {
     let canonical = text == "0" || !text.starts_with('0');
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if canonical && digits { text.parse().ok() } else { None }
+    if canonical && digits {
+        text.parse().ok()
+    } else {
+        None
+    }
 }
 
 fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    let (digits, factor) = units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)))?;
+    let (digits, factor) = units
+        .iter()
+        .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)))?;
     decimal(digits)?.checked_mul(factor)
 }
 
@@ -133,7 +180,10 @@ pub(super) fn size_text(bytes: u64) -> String {
 
 /// A duration in the largest unit that divides it.
 pub(super) fn duration_text(duration: Duration) -> String {
-    unit_text(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), DURATION_UNITS.iter().rev().copied())
+    unit_text(
+        u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+        DURATION_UNITS.iter().rev().copied(),
+    )
 }
 
 fn unit_text<'a>(value: u64, largest_first: impl Iterator<Item = (&'a str, u64)>) -> String {
@@ -157,8 +207,23 @@ mod tests {
         assert_eq!(with_unit("12B", &SIZE_UNITS), Some(12));
         assert_eq!(with_unit("24h", &DURATION_UNITS), Some(86_400_000));
         assert_eq!(with_unit("250ms", &DURATION_UNITS), Some(250));
-        for wrong in ["256", "256 KiB", "256kb", "-1s", "1.5h", "010s", "", "KiB", "99999999999999999999s", "18446744073709551615h"] {
-            assert_eq!(with_unit(wrong, &SIZE_UNITS).or(with_unit(wrong, &DURATION_UNITS)), None, "{wrong}");
+        for wrong in [
+            "256",
+            "256 KiB",
+            "256kb",
+            "-1s",
+            "1.5h",
+            "010s",
+            "",
+            "KiB",
+            "99999999999999999999s",
+            "18446744073709551615h",
+        ] {
+            assert_eq!(
+                with_unit(wrong, &SIZE_UNITS).or(with_unit(wrong, &DURATION_UNITS)),
+                None,
+                "{wrong}"
+            );
         }
     }
 
@@ -168,7 +233,10 @@ mod tests {
             assert_eq!(size_text(with_unit(text, &SIZE_UNITS).unwrap()), text);
         }
         for text in ["30s", "1d", "36h", "90s", "1500ms"] {
-            assert_eq!(duration_text(Duration::from_millis(with_unit(text, &DURATION_UNITS).unwrap())), text);
+            assert_eq!(
+                duration_text(Duration::from_millis(with_unit(text, &DURATION_UNITS).unwrap())),
+                text
+            );
         }
     }
 }

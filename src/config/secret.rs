@@ -62,7 +62,14 @@ impl Reading<'_> {
             _ => return self.refuse(node.span, format!("`{name}` must name one source"), SOURCES),
         };
         let (text, origin) = found?;
-        self.checked_secret(SecretSetting { text, origin, span: node.span }, name)
+        self.checked_secret(
+            SecretSetting {
+                text,
+                origin,
+                span: node.span,
+            },
+            name,
+        )
     }
 
     fn secret_of_variable(&mut self, entry: &super::yaml::Entry) -> Option<(String, SecretOrigin)> {
@@ -81,7 +88,8 @@ impl Reading<'_> {
         let path = self.sources.resolve(named.span, &named.value);
         let file = self.file_at(path, named.span, SECRET_BYTES_MAX)?;
         self.warn_if_world_readable(&file);
-        self.secret_text(file).map(|text| (text, SecretOrigin::File(named.value)))
+        self.secret_text(file)
+            .map(|text| (text, SecretOrigin::File(named.value)))
     }
 
     fn secret_of_credential(&mut self, node: &Node) -> Option<(String, SecretOrigin)> {
@@ -92,18 +100,30 @@ impl Reading<'_> {
             return self.refuse(named.span, message, "use letters, digits, `-`, `_` and `.`");
         }
         let Some(path) = self.surroundings.credential(&named.value) else {
-            let help = format!("start shapegate by systemd with `LoadCredential={}:/path`", named.value);
-            return self.refuse(named.span, "there are no credentials: CREDENTIALS_DIRECTORY is not set", help);
+            let help = format!(
+                "start shapegate by systemd with `LoadCredential={}:/path`",
+                named.value
+            );
+            return self.refuse(
+                named.span,
+                "there are no credentials: CREDENTIALS_DIRECTORY is not set",
+                help,
+            );
         };
         // systemd itself guards that folder, so the file's own mode says nothing.
         let file = self.file_at(path, named.span, SECRET_BYTES_MAX)?;
-        self.secret_text(file).map(|text| (text, SecretOrigin::Credential(named.value)))
+        self.secret_text(file)
+            .map(|text| (text, SecretOrigin::Credential(named.value)))
     }
 
     fn secret_text(&mut self, file: super::files::NamedFile) -> Option<String> {
         match String::from_utf8(file.content.bytes) {
             Ok(text) => Some(text),
-            Err(_) => self.refuse(file.span, format!("{} is no text", file.path.display()), "it must be UTF-8"),
+            Err(_) => self.refuse(
+                file.span,
+                format!("{} is no text", file.path.display()),
+                "it must be UTF-8",
+            ),
         }
     }
 
@@ -120,7 +140,10 @@ impl Reading<'_> {
 
     /// One line end at the end is an editor's doing; anything else unusual is refused.
     fn checked_secret(&mut self, mut secret: SecretSetting, name: &str) -> Option<SecretSetting> {
-        let trimmed = secret.text.strip_suffix('\n').map(|text| text.strip_suffix('\r').unwrap_or(text));
+        let trimmed = secret
+            .text
+            .strip_suffix('\n')
+            .map(|text| text.strip_suffix('\r').unwrap_or(text));
         if let Some(trimmed) = trimmed.map(str::len) {
             secret.text.truncate(trimmed);
         }
@@ -136,7 +159,8 @@ impl Reading<'_> {
             return Some(secret);
         };
         let help = "put the bare secret there, on one line";
-        self.problems.push(Problem::error(secret.span, format!("the secret `{name}` {fault}")).help(help));
+        self.problems
+            .push(Problem::error(secret.span, format!("the secret `{name}` {fault}")).help(help));
         None
     }
 }

@@ -109,11 +109,24 @@ pub(super) fn server(
     [server, admin, health, limits]: [Option<&Node>; 4],
 ) -> Option<ServerSettings> {
     let public = server.map_or_else(|| Some(Public::default()), |node| public(reading, node));
-    let admin = admin.map_or(Some(AdminListen::Tcp(ADMIN_DEFAULT)), |node| admin_listen(reading, node));
+    let admin = admin.map_or(Some(AdminListen::Tcp(ADMIN_DEFAULT)), |node| {
+        admin_listen(reading, node)
+    });
     let health = health.map_or(Some(None), |node| health_listen(reading, node).map(Some));
     let limits = limits.map_or_else(|| Some(Limits::default()), |node| read_limits(reading, node));
-    let Public { listen, tls, trusted_proxies } = public?;
-    Some(ServerSettings { listen, tls, trusted_proxies, admin: admin?, health: health?, limits: limits? })
+    let Public {
+        listen,
+        tls,
+        trusted_proxies,
+    } = public?;
+    Some(ServerSettings {
+        listen,
+        tls,
+        trusted_proxies,
+        admin: admin?,
+        health: health?,
+        limits: limits?,
+    })
 }
 
 struct Public {
@@ -124,14 +137,22 @@ struct Public {
 
 impl Default for Public {
     fn default() -> Self {
-        Self { listen: vec![LISTEN_DEFAULT], tls: None, trusted_proxies: Vec::new() }
+        Self {
+            listen: vec![LISTEN_DEFAULT],
+            tls: None,
+            trusted_proxies: Vec::new(),
+        }
     }
 }
 
 fn public(reading: &mut Reading<'_>, node: &Node) -> Option<Public> {
     let mut section = Section::open(reading, node, "server")?;
-    let listen = section.get(reading, "listen").map(|entry| listen_list(reading, &entry.value));
-    let tls = section.get(reading, "tls").map(|entry| read_tls(reading, &entry.value));
+    let listen = section
+        .get(reading, "listen")
+        .map(|entry| listen_list(reading, &entry.value));
+    let tls = section
+        .get(reading, "tls")
+        .map(|entry| read_tls(reading, &entry.value));
     let proxies = section.get(reading, "trusted_proxies");
     let proxies = proxies.map(|entry| reading.each(&entry.value, "trusted_proxies", network));
     section.finish(reading);
@@ -147,15 +168,30 @@ fn listen_list(reading: &mut Reading<'_>, node: &Node) -> Option<Vec<SocketAddr>
         Kind::List(_) => reading.each(node, "listen", |reading, item| reading.address(item, "listen"))?,
         _ => vec![reading.address(node, "listen")?],
     };
-    let twice = |index: usize| list.iter().take(index).any(|before| list.get(index).is_some_and(|one| one.value == before.value));
-    if let Some(item) = (0..list.len()).find(|index| twice(*index)).and_then(|index| list.get(index)) {
+    let twice = |index: usize| {
+        list.iter()
+            .take(index)
+            .any(|before| list.get(index).is_some_and(|one| one.value == before.value))
+    };
+    if let Some(item) = (0..list.len())
+        .find(|index| twice(*index))
+        .and_then(|index| list.get(index))
+    {
         // Port 0 means any free port, so it may be asked for several times.
         if item.value.port() != 0 {
-            return reading.refuse(item.span, format!("{} is written twice", item.value), "remove one of them");
+            return reading.refuse(
+                item.span,
+                format!("{} is written twice", item.value),
+                "remove one of them",
+            );
         }
     }
     if list.is_empty() {
-        return reading.refuse(node.span, "`listen` is empty", "write an address: `listen: 0.0.0.0:8080`");
+        return reading.refuse(
+            node.span,
+            "`listen` is empty",
+            "write an address: `listen: 0.0.0.0:8080`",
+        );
     }
     Some(list.into_iter().map(|address| address.value).collect())
 }
@@ -165,12 +201,20 @@ fn network(reading: &mut Reading<'_>, node: &Node) -> Option<Network> {
     match text.value.parse::<Network>() {
         Ok(network) if network.is_everything() => {
             let message = format!("`{network}` trusts everybody: any client could claim any address");
-            reading.refuse(text.span, message, "write the networks that your own proxies are in")
+            reading.refuse(
+                text.span,
+                message,
+                "write the networks that your own proxies are in",
+            )
         }
         Ok(network) => Some(network),
         Err(error) => {
             let message = format!("`{}` cannot be trusted: {error}", text.value);
-            reading.refuse(text.span, message, "write a network as `10.0.0.0/8`, or one address")
+            reading.refuse(
+                text.span,
+                message,
+                "write a network as `10.0.0.0/8`, or one address",
+            )
         }
     }
 }
@@ -189,7 +233,11 @@ fn read_tls(reading: &mut Reading<'_>, node: &Node) -> Option<Tls> {
             Some(Tls::Certificates(list))
         }
         (None, Some(entry)) => self_signed_for(reading, &entry.value),
-        _ => reading.refuse(node.span, "`tls` needs one of `certificates` and `insecure_self_signed`", CERTIFICATE_HELP),
+        _ => reading.refuse(
+            node.span,
+            "`tls` needs one of `certificates` and `insecure_self_signed`",
+            CERTIFICATE_HELP,
+        ),
     }
 }
 
@@ -226,11 +274,24 @@ fn fitting(reading: &mut Reading<'_>, chain_file: NamedFile, key_file: NamedFile
     let key = reading.private_key(&key_file)?;
     let provider = rustls::crypto::ring::default_provider();
     if let Err(error) = CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider) {
-        let message = format!("the key {} cannot serve {}: {error}", key_file.path.display(), chain_file.path.display());
-        return reading.refuse(key_file.span, message, "name the key that the certificate was issued for");
+        let message = format!(
+            "the key {} cannot serve {}: {error}",
+            key_file.path.display(),
+            chain_file.path.display()
+        );
+        return reading.refuse(
+            key_file.span,
+            message,
+            "name the key that the certificate was issued for",
+        );
     }
     let key = Arc::new(key);
-    Some(Certificate { certificate_path: chain_file.path, key_path: key_file.path, chain, key })
+    Some(Certificate {
+        certificate_path: chain_file.path,
+        key_path: key_file.path,
+        chain,
+        key,
+    })
 }
 
 fn admin_listen(reading: &mut Reading<'_>, node: &Node) -> Option<AdminListen> {
@@ -238,7 +299,11 @@ fn admin_listen(reading: &mut Reading<'_>, node: &Node) -> Option<AdminListen> {
         return Some(AdminListen::Off);
     }
     let mut section = Section::open(reading, node, "admin")?;
-    let listen = section.require(reading, "listen", "write `admin: { listen: 127.0.0.1:9090 }`, or `admin: off`");
+    let listen = section.require(
+        reading,
+        "listen",
+        "write `admin: { listen: 127.0.0.1:9090 }`, or `admin: off`",
+    );
     section.finish(reading);
     let node = &listen?.value;
     let text = reading.text(node, "listen")?;
@@ -247,7 +312,10 @@ fn admin_listen(reading: &mut Reading<'_>, node: &Node) -> Option<AdminListen> {
     }
     let address = reading.address(node, "listen")?;
     if !address.value.ip().is_loopback() {
-        let message = format!("the admin listener would be reachable from outside at {}", address.value);
+        let message = format!(
+            "the admin listener would be reachable from outside at {}",
+            address.value
+        );
         let help = "use 127.0.0.1, [::1] or `unix:/path`; `health:` serves others, read-only";
         return reading.refuse(address.span, message, help);
     }
@@ -258,7 +326,9 @@ fn health_listen(reading: &mut Reading<'_>, node: &Node) -> Option<SocketAddr> {
     let mut section = Section::open(reading, node, "health")?;
     let listen = section.require(reading, "listen", "write `health: { listen: 0.0.0.0:8081 }`");
     section.finish(reading);
-    reading.address(&listen?.value, "listen").map(|address| address.value)
+    reading
+        .address(&listen?.value, "listen")
+        .map(|address| address.value)
 }
 
 fn read_limits(reading: &mut Reading<'_>, node: &Node) -> Option<Limits> {
@@ -266,29 +336,56 @@ fn read_limits(reading: &mut Reading<'_>, node: &Node) -> Option<Limits> {
     let mut limits = Limits::default();
     let mut right = true;
     let mut sizes = [
-        ("body_bytes_max", &mut limits.body_bytes_max, 1024..=8 * 1024 * 1024),
-        ("header_bytes_max", &mut limits.header_bytes_max, 4096..=1024 * 1024),
+        (
+            "body_bytes_max",
+            &mut limits.body_bytes_max,
+            1024..=8 * 1024 * 1024,
+        ),
+        (
+            "header_bytes_max",
+            &mut limits.header_bytes_max,
+            4096..=1024 * 1024,
+        ),
     ];
     for (key, slot, range) in &mut sizes {
-        let Some(entry) = section.get(reading, key) else { continue };
+        let Some(entry) = section.get(reading, key) else {
+            continue;
+        };
         right &= fill(slot, reading.size(&entry.value, key, range.clone()));
     }
     let mut counts = [
         ("connections_max", &mut limits.connections_max),
-        ("connections_per_address_max", &mut limits.connections_per_address_max),
+        (
+            "connections_per_address_max",
+            &mut limits.connections_per_address_max,
+        ),
     ];
     for (key, slot) in &mut counts {
-        let Some(entry) = section.get(reading, key) else { continue };
+        let Some(entry) = section.get(reading, key) else {
+            continue;
+        };
         right &= fill(slot, reading.integer(&entry.value, key, 1..=1_000_000));
     }
-    let mut deadlines =
-        [("head_deadline", &mut limits.head_deadline), ("body_deadline", &mut limits.body_deadline)];
+    let mut deadlines = [
+        ("head_deadline", &mut limits.head_deadline),
+        ("body_deadline", &mut limits.body_deadline),
+    ];
     for (key, slot) in &mut deadlines {
-        let Some(entry) = section.get(reading, key) else { continue };
-        let read = reading.duration(&entry.value, key, Duration::from_millis(100)..=Duration::from_secs(300));
+        let Some(entry) = section.get(reading, key) else {
+            continue;
+        };
+        let read = reading.duration(
+            &entry.value,
+            key,
+            Duration::from_millis(100)..=Duration::from_secs(300),
+        );
         right &= read.map(|deadline| **slot = deadline).is_some();
     }
-    for (key, instead) in [("per_subject", ""), ("per_tenant", ""), ("per_address", "; `connections_per_address_max` works")] {
+    for (key, instead) in [
+        ("per_subject", ""),
+        ("per_tenant", ""),
+        ("per_address", "; `connections_per_address_max` works"),
+    ] {
         section.later(reading, key, instead);
     }
     section.finish(reading);

@@ -82,39 +82,64 @@ impl AccessSetting {
     }
 }
 
-pub(super) fn shapes(reading: &mut Reading<'_>, node: &Node, defaults: &ClientPart) -> Option<Vec<ShapeSettings>> {
+/// The shapes that are right; what is wrong with the others is told.
+pub(super) fn shapes(
+    reading: &mut Reading<'_>,
+    node: &Node,
+    defaults: &ClientPart,
+) -> Option<Vec<ShapeSettings>> {
     let Kind::Map(entries) = &node.kind else {
         let message = format!("`shapes` must be a map of names, not {}", node.described());
-        return reading.refuse(node.span, message, "write `shapes: { users: { table: users, … } }`");
+        return reading.refuse(
+            node.span,
+            message,
+            "write `shapes: { users: { table: users, … } }`",
+        );
     };
     if entries.is_empty() || entries.len() > SHAPES_MAX {
         let message = format!("`shapes` must have 1 to {SHAPES_MAX} entries");
         return reading.refuse(node.span, message, "name a shape below it");
     }
-    let read: Vec<_> = entries.iter().map(|entry| shape(reading, entry, defaults)).collect();
-    read.into_iter().collect()
+    Some(
+        entries
+            .iter()
+            .filter_map(|entry| shape(reading, entry, defaults))
+            .collect(),
+    )
 }
 
 fn shape(reading: &mut Reading<'_>, entry: &Entry, defaults: &ClientPart) -> Option<ShapeSettings> {
     let name = shape_name(reading, entry);
     let mut section = Section::open(reading, &entry.value, &entry.key)?;
     let path = path(reading, &mut section, entry);
-    let query = section.get(reading, "query").map_or_else(|| Some(Vec::new()), |query| query_names(reading, &query.value));
+    let query = section
+        .get(reading, "query")
+        .map_or_else(|| Some(Vec::new()), |query| query_names(reading, &query.value));
     let query_span = entry.value.get("query").map_or(entry.key_span, |node| node.span);
     let strict = flag(reading, &mut section, "strict");
-    let table = section.require(reading, "table", "write `table: users`").and_then(|table| read_table(reading, &table.value));
+    let table = section
+        .require(reading, "table", "write `table: users`")
+        .and_then(|table| read_table(reading, &table.value));
     let any_where = open_where(reading, &mut section, table.as_ref());
     let columns = columns(reading, &mut section, table.as_ref());
     let access = access(reading, &mut section, entry.key_span);
-    let client_part = section.get(reading, "client").map_or_else(|| Some(ClientPart::default()), |part| client(reading, &part.value));
+    let client_part = section.get(reading, "client").map_or_else(
+        || Some(ClientPart::default()),
+        |part| client(reading, &part.value),
+    );
     let delete = flag(reading, &mut section, "delete");
     let hub = hub(reading, &mut section);
     section.later(reading, "authorize", "");
-    let rules_entry = section.require(reading, "rules", "say who gets which rows: `rules: [ { when: …, rows: … } ]`");
+    let rules_entry = section.require(
+        reading,
+        "rules",
+        "say who gets which rows: `rules: [ { when: …, rows: … } ]`",
+    );
     let rules = rules_entry.and_then(|entry| rules(reading, &entry.value));
     let rules_span = rules_entry.map_or(entry.key_span, |rules| rules.key_span);
     section.finish(reading);
-    let (query, strict) = (query?, strict?);
+    let (query, strict, table) = (query?, strict?, table?);
+    let open = matches!(table.value, TableSetting::AnyOf(_));
     let declared = declared(reading, &query, strict, query_span);
     let client_part = client_part?;
     let client_span = client_part.span.or(defaults.span).unwrap_or(entry.key_span);
@@ -124,10 +149,10 @@ fn shape(reading: &mut Reading<'_>, entry: &Entry, defaults: &ClientPart) -> Opt
         declared: declared?,
         query,
         strict,
-        table: table?,
+        table,
         columns: columns?,
         access: access?,
-        client: client_part.over(defaults),
+        client: client_part.over(defaults, open),
         client_span,
         any_where: any_where?,
         delete: delete?,
@@ -143,7 +168,11 @@ fn shape_name(reading: &mut Reading<'_>, entry: &Entry) -> Option<Spanned<Arc<st
         return Some(Spanned::new(entry.key.as_str().into(), entry.key_span));
     }
     let help = "use 1 to 64 letters, digits, `-` and `_`; its path may differ: `path: /…`";
-    reading.refuse(entry.key_span, format!("`{}` cannot name a shape", entry.key), help)
+    reading.refuse(
+        entry.key_span,
+        format!("`{}` cannot name a shape", entry.key),
+        help,
+    )
 }
 
 fn path(reading: &mut Reading<'_>, section: &mut Section<'_>, entry: &Entry) -> Option<Spanned<PathPattern>> {
@@ -164,11 +193,15 @@ fn path(reading: &mut Reading<'_>, section: &mut Section<'_>, entry: &Entry) -> 
 
 /// False where it is not written.
 fn flag(reading: &mut Reading<'_>, section: &mut Section<'_>, key: &'static str) -> Option<bool> {
-    section.get(reading, key).map_or(Some(false), |entry| reading.boolean(&entry.value, key))
+    section
+        .get(reading, key)
+        .map_or(Some(false), |entry| reading.boolean(&entry.value, key))
 }
 
 fn hub(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<bool> {
-    let Some(entry) = section.get(reading, "hub") else { return Some(true) };
+    let Some(entry) = section.get(reading, "hub") else {
+        return Some(true);
+    };
     reading.choice(&entry.value, "hub", &[("on", true), ("off", false)])
 }
 
@@ -181,17 +214,30 @@ const QUERY_KINDS: [(&str, DeclaredType); 4] = [
 
 fn query_names(reading: &mut Reading<'_>, node: &Node) -> Option<Vec<(Arc<str>, DeclaredType)>> {
     let Kind::Map(entries) = &node.kind else {
-        let message = format!("`query` must be a map of names and types, not {}", node.described());
+        let message = format!(
+            "`query` must be a map of names and types, not {}",
+            node.described()
+        );
         return reading.refuse(node.span, message, "write `query: { organizationId: uuid }`");
     };
     let read: Vec<_> = entries
         .iter()
-        .map(|entry| Some((entry.key.as_str().into(), reading.choice(&entry.value, &entry.key, &QUERY_KINDS)?)))
+        .map(|entry| {
+            Some((
+                entry.key.as_str().into(),
+                reading.choice(&entry.value, &entry.key, &QUERY_KINDS)?,
+            ))
+        })
         .collect();
     read.into_iter().collect()
 }
 
-fn declared(reading: &mut Reading<'_>, query: &[(Arc<str>, DeclaredType)], strict: bool, span: Span) -> Option<Declared> {
+fn declared(
+    reading: &mut Reading<'_>,
+    query: &[(Arc<str>, DeclaredType)],
+    strict: bool,
+    span: Span,
+) -> Option<Declared> {
     match Declared::new(query.iter().cloned(), strict) {
         Ok(declared) => Some(declared),
         Err(error) => reading.refuse(span, error.to_string(), "choose another name"),
@@ -203,7 +249,9 @@ fn read_table(reading: &mut Reading<'_>, node: &Node) -> Option<Spanned<TableSet
         let mut section = Section::open(reading, node, "table")?;
         let any_of = section.require(reading, "any_of", "write `table: { any_of: [\"public.*\"] }`");
         section.finish(reading);
-        let patterns = reading.each(&any_of?.value, "any_of", |reading, item| reading.text(item, "any_of"))?;
+        let patterns = reading.each(&any_of?.value, "any_of", |reading, item| {
+            reading.text(item, "any_of")
+        })?;
         if patterns.is_empty() || patterns.len() > PATTERNS_MAX {
             let message = format!("`any_of` must have 1 to {PATTERNS_MAX} entries");
             return reading.refuse(node.span, message, "name tables, or patterns such as `public.*`");
@@ -215,21 +263,39 @@ fn read_table(reading: &mut Reading<'_>, node: &Node) -> Option<Spanned<TableSet
         Ok(table) => Some(Spanned::new(TableSetting::Fixed(table), text.span)),
         Err(error) => {
             let help = "write `users`, `schema.users`, or '\"Users\"' where capitals count";
-            reading.refuse(text.span, format!("`{}` is no table name: {error}", text.value), help)
+            reading.refuse(
+                text.span,
+                format!("`{}` is no table name: {error}", text.value),
+                help,
+            )
         }
     }
 }
 
 /// `where: any | none`, which only an open route has.
-fn open_where(reading: &mut Reading<'_>, section: &mut Section<'_>, table: Option<&Spanned<TableSetting>>) -> Option<bool> {
+fn open_where(
+    reading: &mut Reading<'_>,
+    section: &mut Section<'_>,
+    table: Option<&Spanned<TableSetting>>,
+) -> Option<bool> {
     let entry = match section.get(reading, "where") {
         Some(entry) => entry,
         None => return Some(false),
     };
-    let open = matches!(table, Some(Spanned { value: TableSetting::AnyOf(_), .. }) | None);
+    let open = matches!(
+        table,
+        Some(Spanned {
+            value: TableSetting::AnyOf(_),
+            ..
+        }) | None
+    );
     if !open {
         let help = "write the filter in a rule: `rows: { where: …, params: […] }`; `client: { where: narrow }` lets clients narrow";
-        return reading.refuse(entry.key_span, "`where` of a shape is for open routes (`table: { any_of: … }`)", help);
+        return reading.refuse(
+            entry.key_span,
+            "`where` of a shape is for open routes (`table: { any_of: … }`)",
+            help,
+        );
     }
     reading.choice(&entry.value, "where", &[("any", true), ("none", false)])
 }
@@ -240,7 +306,13 @@ fn columns(
     section: &mut Section<'_>,
     table: Option<&Spanned<TableSetting>>,
 ) -> Option<Spanned<Columns>> {
-    let open = matches!(table, Some(Spanned { value: TableSetting::AnyOf(_), .. }) | None);
+    let open = matches!(
+        table,
+        Some(Spanned {
+            value: TableSetting::AnyOf(_),
+            ..
+        }) | None
+    );
     if !section.has("columns") && open {
         _ = section.get(reading, "columns");
         return Some(Spanned::new(Columns::All, section.span()));
@@ -250,7 +322,9 @@ fn columns(
     let node = &entry.value;
     let columns = match &node.kind {
         Kind::List(_) => Columns::Only(column_set(reading, node)?),
-        _ => reading.choice(node, "columns", &[("all", ())]).map(|()| Columns::All)?,
+        _ => reading
+            .choice(node, "columns", &[("all", ())])
+            .map(|()| Columns::All)?,
     };
     Some(Spanned::new(columns, node.span))
 }
@@ -262,26 +336,47 @@ fn column_set(reading: &mut Reading<'_>, node: &Node) -> Option<ColumnSet> {
             Ok(name) => Some(Spanned::new(name, text.span)),
             Err(error) => {
                 let help = "write `name`, or '\"Name\"' where capitals count";
-                reading.refuse(text.span, format!("`{}` is no column name: {error}", text.value), help)
+                reading.refuse(
+                    text.span,
+                    format!("`{}` is no column name: {error}", text.value),
+                    help,
+                )
             }
         }
     })?;
     for (index, name) in names.iter().enumerate() {
         if names.iter().take(index).any(|before| before.value == name.value) {
-            return reading.refuse(name.span, format!("the column {} is listed twice", name.value), "remove one of them");
+            return reading.refuse(
+                name.span,
+                format!("the column {} is listed twice", name.value),
+                "remove one of them",
+            );
         }
     }
     match ColumnSet::from_iter(names.into_iter().map(|name| name.value)) {
         Ok(set) => Some(set),
-        Err(error) => reading.refuse(node.span, error.to_string(), "name at least the primary key, or write `columns: all`"),
+        Err(error) => reading.refuse(
+            node.span,
+            error.to_string(),
+            "name at least the primary key, or write `columns: all`",
+        ),
     }
 }
 
-fn access(reading: &mut Reading<'_>, section: &mut Section<'_>, shape: Span) -> Option<Spanned<AccessSetting>> {
+fn access(
+    reading: &mut Reading<'_>,
+    section: &mut Section<'_>,
+    shape: Span,
+) -> Option<Spanned<AccessSetting>> {
     let Some(entry) = section.get(reading, "access") else {
         return Some(Spanned::new(AccessSetting::Required, shape));
     };
-    let words = [AccessSetting::Required, AccessSetting::Optional, AccessSetting::Public].map(|one| (one.as_str(), one));
+    let words = [
+        AccessSetting::Required,
+        AccessSetting::Optional,
+        AccessSetting::Public,
+    ]
+    .map(|one| (one.as_str(), one));
     let access = reading.choice(&entry.value, "access", &words)?;
     Some(Spanned::new(access, entry.value.span))
 }

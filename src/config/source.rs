@@ -50,9 +50,15 @@ impl Sources {
     /// Adds a file; paths inside it are relative to the folder of `path`.
     /// None above [`FILES_MAX`] files.
     pub fn add(&mut self, path: &Path, text: String) -> Option<SourceId> {
-        let id = u16::try_from(self.0.len()).ok().filter(|id| usize::from(*id) < FILES_MAX)?;
+        let id = u16::try_from(self.0.len())
+            .ok()
+            .filter(|id| usize::from(*id) < FILES_MAX)?;
         let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
-        self.0.push(Source { name: path.display().to_string(), folder, text });
+        self.0.push(Source {
+            name: path.display().to_string(),
+            folder,
+            text,
+        });
         Some(SourceId(id))
     }
 

@@ -16,7 +16,9 @@ pub trait Surroundings {
 
     /// Where systemd put a credential of this service (`$CREDENTIALS_DIRECTORY`); none outside systemd.
     fn credential(&self, name: &str) -> Option<PathBuf> {
-        let folder = self.variable("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty())?;
+        let folder = self
+            .variable("CREDENTIALS_DIRECTORY")
+            .filter(|folder| !folder.is_empty())?;
         Some(Path::new(&folder).join(name))
     }
 }
@@ -49,7 +51,10 @@ impl Surroundings for Machine {
         if bytes.len() > bytes_max {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        Ok(FileContent { bytes, world_readable })
+        Ok(FileContent {
+            bytes,
+            world_readable,
+        })
     }
 }
 

@@ -26,14 +26,20 @@ impl Reading<'_> {
 
     fn refuse_ambiguous<T>(&mut self, leaf: &Leaf) -> Option<T> {
         let message = format!("`{}` could be text, a number or a boolean", leaf.text);
-        self.refuse(leaf.span, message, format!("for text write \"{}\" in quotes", leaf.text))
+        self.refuse(
+            leaf.span,
+            message,
+            format!("for text write \"{}\" in quotes", leaf.text),
+        )
     }
 
     /// A scalar, or a list or map of values.
     pub(super) fn value(&mut self, node: &Node, name: &str) -> Option<Value> {
         match &node.kind {
             Kind::Null => Some(Value::Null),
-            Kind::List(_) => self.each(node, name, |reading, item| reading.value(item, name)).map(Value::List),
+            Kind::List(_) => self
+                .each(node, name, |reading, item| reading.value(item, name))
+                .map(Value::List),
             Kind::Map(_) if node.get("env").is_none() => self.value_map(node, name).map(Value::Map),
             _ => self.scalar_value(node, name),
         }
@@ -45,7 +51,10 @@ impl Reading<'_> {
             let message = format!("`{name}` must be a map, not {}", node.described());
             return self.refuse(node.span, message, "write `{ key: value }`");
         };
-        let read: Vec<_> = entries.iter().map(|entry| Some((entry.key.as_str().into(), self.value(&entry.value, &entry.key)?))).collect();
+        let read: Vec<_> = entries
+            .iter()
+            .map(|entry| Some((entry.key.as_str().into(), self.value(&entry.value, &entry.key)?)))
+            .collect();
         read.into_iter().collect()
     }
 }
@@ -65,11 +74,20 @@ fn plain(text: &str) -> Plain {
         return Plain::Value(integer);
     }
     let word = text.to_ascii_lowercase();
-    let yaml_boolean = matches!(word.as_str(), "yes" | "no" | "on" | "off" | "y" | "n" | "true" | "false");
+    let yaml_boolean = matches!(
+        word.as_str(),
+        "yes" | "no" | "on" | "off" | "y" | "n" | "true" | "false"
+    );
     let number_like = text.starts_with(|char: char| char.is_ascii_digit() || matches!(char, '+' | '-' | '.'))
-        && text.chars().all(|char| char.is_ascii_alphanumeric() || matches!(char, '+' | '-' | '.' | '_' | ':'))
+        && text
+            .chars()
+            .all(|char| char.is_ascii_alphanumeric() || matches!(char, '+' | '-' | '.' | '_' | ':'))
         && looks_numeric(text);
-    if yaml_boolean || number_like { Plain::Ambiguous } else { Plain::Value(Value::String(text.into())) }
+    if yaml_boolean || number_like {
+        Plain::Ambiguous
+    } else {
+        Plain::Value(Value::String(text.into()))
+    }
 }
 
 fn integer(text: &str) -> Option<Value> {
@@ -78,7 +96,8 @@ fn integer(text: &str) -> Option<Value> {
             super::scalar::decimal(digits).filter(|value| *value > 0)?;
             text.parse().ok().map(Value::Int)
         }
-        None => super::scalar::decimal(text).map(|value| i64::try_from(value).map_or(Value::UInt(value), Value::Int)),
+        None => super::scalar::decimal(text)
+            .map(|value| i64::try_from(value).map_or(Value::UInt(value), Value::Int)),
     }
 }
 
@@ -86,7 +105,9 @@ fn integer(text: &str) -> Option<Value> {
 /// for a number. A date or an id such as `7f3a-…` is none.
 fn looks_numeric(text: &str) -> bool {
     let bare = text.trim_start_matches(['+', '-']);
-    let radix = ["0x", "0o", "0b"].iter().any(|prefix| bare.to_ascii_lowercase().starts_with(prefix));
+    let radix = ["0x", "0o", "0b"]
+        .iter()
+        .any(|prefix| bare.to_ascii_lowercase().starts_with(prefix));
     let special = matches!(bare.to_ascii_lowercase().as_str(), ".inf" | ".nan");
     let digits = |char: char| char.is_ascii_digit() || matches!(char, '_' | '.' | ':');
     radix || special || bare.chars().all(digits) || text.parse::<f64>().is_ok()
@@ -109,7 +130,10 @@ mod tests {
         assert_eq!(read("true"), Some(Value::Bool(true)));
         assert_eq!(read("2026-11-01"), Some(Value::String("2026-11-01".into())));
         assert_eq!(read("7f3a-x"), Some(Value::String("7f3a-x".into())));
-        for text in ["no", "Yes", "off", "010", "0x1F", "0o17", "1_000", "1.5", "1e3", "+1", "-0", ".inf", "12:30:45", "True"] {
+        for text in [
+            "no", "Yes", "off", "010", "0x1F", "0o17", "1_000", "1.5", "1e3", "+1", "-0", ".inf", "12:30:45",
+            "True",
+        ] {
             assert_eq!(read(text), None, "{text}");
         }
     }

@@ -75,8 +75,13 @@ impl Node {
 
     /// The value of a key, if this is a map that has it.
     pub fn get(&self, key: &str) -> Option<&Node> {
-        let Kind::Map(entries) = &self.kind else { return None };
-        entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
+        let Kind::Map(entries) = &self.kind else {
+            return None;
+        };
+        entries
+            .iter()
+            .find(|entry| entry.key == key)
+            .map(|entry| &entry.value)
     }
 }
 
@@ -86,14 +91,21 @@ impl Node {
 /// Broken YAML, a second document, tags, merge keys, duplicate keys, recursive aliases, and whatever is over
 /// [`NODES_MAX`] or [`DEPTH_MAX`].
 pub fn read(source: SourceId, text: &str) -> Result<Option<Node>, Problem> {
-    let mut reader = Reader { source, parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
+    let mut reader = Reader {
+        source,
+        parser: Parser::new_from_str(text),
+        anchors: HashMap::new(),
+        nodes: 0,
+    };
     let mut document = None;
     while let Some((event, range)) = reader.next()? {
         match event {
             Event::StreamStart | Event::StreamEnd | Event::DocumentStart(..) | Event::DocumentEnd => {}
             _ if document.is_some() => {
                 let problem = Problem::error(reader.span(&range), "a second YAML document");
-                return Err(problem.help("one file holds one document; give several files as `-c one -c two`"));
+                return Err(
+                    problem.help("one file holds one document; give several files as `-c one -c two`")
+                );
             }
             event => document = Some(reader.node(event, range, 0)?),
         }
@@ -117,7 +129,10 @@ impl<'a> Reader<'a> {
                 Some(Ok(pair)) => return Ok(Some(pair)),
                 Some(Err(error)) => {
                     let span = self.span_at(error.marker(), 1);
-                    return Err(Problem::error(span, format!("this is not YAML: {}", error.info())));
+                    return Err(Problem::error(
+                        span,
+                        format!("this is not YAML: {}", error.info()),
+                    ));
                 }
             }
         }
@@ -125,7 +140,8 @@ impl<'a> Reader<'a> {
 
     /// The next event inside a list or map, which the parser always closes.
     fn inside(&mut self, opened: Span) -> Result<(Event<'a>, Range), Problem> {
-        self.next()?.ok_or_else(|| Problem::error(opened, "this is not YAML: it is never closed"))
+        self.next()?
+            .ok_or_else(|| Problem::error(opened, "this is not YAML: it is never closed"))
     }
 
     fn node(&mut self, event: Event<'a>, range: Range, depth: usize) -> Result<Node, Problem> {
@@ -196,7 +212,9 @@ impl<'a> Reader<'a> {
         self.refuse_tag(tag.is_some(), range)?;
         if text == "<<" && style == ScalarStyle::Plain {
             let problem = Problem::error(span, "merge keys (`<<`) are not read");
-            return Err(problem.help("put what shapes share under `defaults:`, or use an alias for a whole value"));
+            return Err(
+                problem.help("put what shapes share under `defaults:`, or use an alias for a whole value")
+            );
         }
         Ok((text.into_owned(), span))
     }
@@ -207,7 +225,10 @@ impl<'a> Reader<'a> {
             let problem = Problem::error(span, "this alias stands inside the value that it names");
             return Err(problem.help("a value cannot contain itself: write it out"));
         };
-        let node = Node { span, kind: node.kind.clone() };
+        let node = Node {
+            span,
+            kind: node.kind.clone(),
+        };
         self.charge(node.size(), span)?;
         Ok(node)
     }
@@ -232,12 +253,21 @@ impl<'a> Reader<'a> {
 
     fn span(&self, range: &Range) -> Span {
         let same_line = range.start.line() == range.end.line();
-        let length = if same_line { range.end.col().saturating_sub(range.start.col()) } else { 1 };
+        let length = if same_line {
+            range.end.col().saturating_sub(range.start.col())
+        } else {
+            1
+        };
         self.span_at(&range.start, length)
     }
 
     fn span_at(&self, marker: &Marker, length: usize) -> Span {
-        Span { source: self.source, line: marker.line().max(1), column: marker.col() + 1, length: length.max(1) }
+        Span {
+            source: self.source,
+            line: marker.line().max(1),
+            column: marker.col() + 1,
+            length: length.max(1),
+        }
     }
 }
 

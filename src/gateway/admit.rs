@@ -10,7 +10,7 @@ use shapegate_core::answer::{Audience, Expected, if_none_match_for_upstream};
 use shapegate_core::code::{Code, Refusal};
 use shapegate_core::identity::Identity;
 use shapegate_core::permit::{Allowed, Permit};
-use shapegate_core::policy::{Facts, HeaderValue as RuleHeader, Headers, RequestFacts, Withheld};
+use shapegate_core::policy::{HeaderValue as RuleHeader, Headers, RequestFacts, Withheld};
 use shapegate_core::request::{Asked, Scalar, Verb};
 use shapegate_core::time::{Now, Until};
 use shapegate_core::upstream::UpstreamRequest;
@@ -89,7 +89,9 @@ pub async fn admit(
     }
     let Found::Shapes(endpoint) = found else {
         let upstream = tenant.upstream();
-        return Ok(Admission::Health(upstream.health().ask(upstream, &state.fetch, &*state.clock).await));
+        return Ok(Admission::Health(
+            upstream.health().ask(upstream, &state.fetch, &*state.clock).await,
+        ));
     };
     let mut asked = Asked::parse(verb, query, endpoint.declared())?;
     state.metrics.dropped(asked.dropped);
@@ -103,7 +105,12 @@ pub async fn admit(
         asked.take_body(&read)?;
     }
     let head = session.req_header();
-    let asking = Asking { head, path: endpoint.captures(), identity: identity.as_deref(), now };
+    let asking = Asking {
+        head,
+        path: endpoint.captures(),
+        identity: identity.as_deref(),
+        now,
+    };
     let allowed = decide(&loaded, shape, &asking, &asked)?;
     match allowed.permit(asked, now) {
         Ok(permit) => build(tenant, shape, permit, head, ctx),
@@ -129,12 +136,19 @@ fn judge_again(
 ) -> Result<(Arc<Allowed>, Arc<Upstream>), Refusal> {
     let tenant = loaded.tenant_of(head)?;
     let (path, query) = target(head)?;
-    let Some(Found::Shapes(endpoint)) = tenant.find(path) else { return Err(not_found()) };
+    let Some(Found::Shapes(endpoint)) = tenant.find(path) else {
+        return Err(not_found());
+    };
     let asked = Asked::parse(Verb::Get, query, endpoint.declared())?;
     let now = state.clock.now();
     let shape = endpoint.choose(&asked)?;
     let identity = authenticate(tenant, shape, &head.headers, now)?;
-    let asking = Asking { head, path: endpoint.captures(), identity: identity.as_deref(), now };
+    let asking = Asking {
+        head,
+        path: endpoint.captures(),
+        identity: identity.as_deref(),
+        now,
+    };
     let allowed = decide(loaded, shape, &asking, &asked)?;
     Ok((allowed, Arc::clone(tenant.upstream())))
 }
@@ -142,7 +156,11 @@ fn judge_again(
 /// Refuses heads that are too large, or that speak of a body where none is taken.
 fn check_head(head: &RequestHeader, state: &State) -> Result<(), Refusal> {
     let limits = state.head_limits;
-    let bytes: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let bytes: usize = head
+        .headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
     if bytes > limits.header_bytes_max || head.headers.len() > limits.headers_max {
         return Err(Refusal::new(
             Code::HeadersTooLarge,
@@ -153,7 +171,10 @@ fn check_head(head: &RequestHeader, state: &State) -> Result<(), Refusal> {
         ));
     }
     if head.method != Method::POST && body::is_declared(&head.headers) {
-        return Err(Refusal::new(Code::MalformedRequest, "Only a POST may have a body here."));
+        return Err(Refusal::new(
+            Code::MalformedRequest,
+            "Only a POST may have a body here.",
+        ));
     }
     Ok(())
 }
@@ -190,7 +211,10 @@ fn require_identity(shape: &ServedShape, identity: Option<&Identity>) -> Result<
     if identity.is_some() || !shape.requires_identity() {
         return Ok(());
     }
-    Err(Refusal::new(Code::TokenMissing, "A credential is needed: send Authorization: Bearer …"))
+    Err(Refusal::new(
+        Code::TokenMissing,
+        "A credential is needed: send Authorization: Bearer …",
+    ))
 }
 
 /// What a decision is made from, besides the shape and what is asked.
@@ -215,8 +239,14 @@ fn decide(
         query: &asked.query,
         headers: &headers,
     };
-    let judge = || shape.policy().judge(asking.identity, &facts, asked, loaded.no_facts(), asking.now);
-    let Some(key) = shape.policy().memory_key(asking.identity, &facts, asked) else { return judge() };
+    let judge = || {
+        shape
+            .policy()
+            .judge(asking.identity, &facts, asked, loaded.no_facts(), asking.now)
+    };
+    let Some(key) = shape.policy().memory_key(asking.identity, &facts, asked) else {
+        return judge();
+    };
     let key = (shape.number(), key);
     if let Some(allowed) = loaded.decisions.get(&key) {
         return Ok(allowed);
@@ -255,7 +285,11 @@ fn build(
         traceparent: traceparent(&head.headers),
         request_id: Some(ctx.request_id.clone()),
     };
-    let audience = if shape.policy().is_public() { Audience::Public } else { Audience::Private };
+    let audience = if shape.policy().is_public() {
+        Audience::Public
+    } else {
+        Audience::Private
+    };
     let held = request.waits() || upstream.encodes();
     let admitted = Box::new(Admitted {
         expected: Expected::of(&request, along.if_none_match.is_some()),
@@ -266,7 +300,11 @@ fn build(
         request,
         permit,
     });
-    Ok(if held { Admission::Held(admitted) } else { Admission::Finite(admitted) })
+    Ok(if held {
+        Admission::Held(admitted)
+    } else {
+        Admission::Finite(admitted)
+    })
 }
 
 /// The client's condition with the upstream's handles, for reads of the log.
@@ -288,10 +326,15 @@ fn traceparent(headers: &HeaderMap) -> Option<HeaderValue> {
 fn is_traceparent(value: &[u8]) -> bool {
     let mut parts = value.split(|&byte| byte == b'-');
     let hex = |part: &[u8], length| {
-        part.len() == length && part.iter().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte))
+        part.len() == length
+            && part
+                .iter()
+                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte))
     };
     value.len() == TRACEPARENT_BYTES
-        && [2, 32, 16, 2].iter().all(|&length| parts.next().is_some_and(|part| hex(part, length)))
+        && [2, 32, 16, 2]
+            .iter()
+            .all(|&length| parts.next().is_some_and(|part| hex(part, length)))
         && !value.starts_with(b"ff")
 }
 
@@ -301,7 +344,9 @@ mod tests {
 
     #[test]
     fn only_a_well_formed_traceparent_goes_along() {
-        assert!(is_traceparent(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
+        assert!(is_traceparent(
+            b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        ));
         for value in [
             "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x",

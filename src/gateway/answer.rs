@@ -37,7 +37,11 @@ pub struct Reply<'a> {
 impl<'a> Reply<'a> {
     /// Answers to the request of `ctx`.
     pub fn to(ctx: &'a RequestContext, state: &'a State) -> Self {
-        Self { request_id: &ctx.request_id, cors: &ctx.cors, metrics: &state.metrics }
+        Self {
+            request_id: &ctx.request_id,
+            cors: &ctx.cors,
+            metrics: &state.metrics,
+        }
     }
 
     /// Writes what is on every answer: the request's id and the page's grant.
@@ -129,7 +133,10 @@ fn label(
         head.insert_header(header::VARY, vary)?;
     }
     if admitted.request.is_sse() {
-        head.insert_header(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"))?;
+        head.insert_header(
+            HeaderName::from_static("x-accel-buffering"),
+            HeaderValue::from_static("no"),
+        )?;
     }
     reply.finish(head)
 }
@@ -216,7 +223,11 @@ fn note(refusal: &Refusal, reply: &Reply<'_>) {
     reply.metrics.refused(refusal.code);
     let detail = refusal.detail.as_deref().unwrap_or("-");
     let id = reply.request_id.to_str().unwrap_or_default();
-    let level = if refusal.code.status() >= 500 { log::Level::Warn } else { log::Level::Debug };
+    let level = if refusal.code.status() >= 500 {
+        log::Level::Warn
+    } else {
+        log::Level::Debug
+    };
     log::log!(level, "request {id}: {}: {detail}", refusal.code);
 }
 
@@ -248,7 +259,9 @@ pub async fn method_not_allowed(session: &mut Session, allowed: &str, reply: &Re
 /// When the client is gone.
 pub async fn preflight(session: &mut Session, methods: &str, reply: &Reply<'_>) -> Written {
     let mut head = ResponseHeader::build_no_case(StatusCode::NO_CONTENT, Some(8))?;
-    reply.cors.write_preflight(&mut head, &session.req_header().headers, methods)?;
+    reply
+        .cors
+        .write_preflight(&mut head, &session.req_header().headers, methods)?;
     head.insert_header(HeaderName::from_static("x-request-id"), reply.request_id)?;
     if reply.cors.varies() {
         head.insert_header(header::VARY, HeaderValue::from_static("origin"))?;
@@ -280,7 +293,10 @@ pub async fn must_refetch(session: &mut Session, reply: &Reply<'_>) -> Written {
     let mut head = ResponseHeader::build_no_case(StatusCode::CONFLICT, Some(8))?;
     let content_type = HeaderValue::from_static("application/json; charset=utf-8");
     head.insert_header(header::CONTENT_TYPE, content_type)?;
-    head.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"))?;
+    head.insert_header(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, no-store"),
+    )?;
     reply.finish(&mut head)?;
     send(session, head, Bytes::from_static(MUST_REFETCH_BODY.as_bytes())).await
 }
@@ -300,7 +316,11 @@ pub async fn nothing_new(
     let Some(handle) = position.handle.as_ref().filter(|_| admitted.request.waits()) else {
         return refuse(session, &cut_short(early), reply).await;
     };
-    let cursor = next_cursor(state.clock.now().wall, position.cursor, state.request_ids.random());
+    let cursor = next_cursor(
+        state.clock.now().wall,
+        position.cursor,
+        state.request_ids.random(),
+    );
     let handle = admitted.permit.handles().tag(handle);
     let made = answer::nothing_new(position.live, &handle, position.offset, cursor);
     let mut head = ResponseHeader::build_no_case(StatusCode::OK, Some(16))?;
@@ -314,7 +334,10 @@ pub async fn nothing_new(
 /// A finite answer that was cut short cannot be told as "nothing new".
 fn cut_short(early: Early) -> Refusal {
     match early {
-        Early::Permission => Refusal::new(Code::TokenExpired, "The credential ended while the answer was awaited."),
+        Early::Permission => Refusal::new(
+            Code::TokenExpired,
+            "The credential ended while the answer was awaited.",
+        ),
         Early::Drain => Refusal::new(Code::Draining, "The gateway is going away."),
     }
 }
@@ -324,7 +347,11 @@ async fn send(session: &mut Session, mut head: ResponseHeader, body: Bytes) -> W
     head.insert_header(header::CONTENT_LENGTH, HeaderValue::from(body.len()))?;
     let bodyless = session.req_header().method == Method::HEAD;
     session.write_response_header(Box::new(head), bodyless).await?;
-    if bodyless { Ok(()) } else { session.write_response_body(Some(body), true).await }
+    if bodyless {
+        Ok(())
+    } else {
+        session.write_response_body(Some(body), true).await
+    }
 }
 
 fn internal(error: &pingora_core::Error) -> Refusal {

@@ -24,7 +24,9 @@ pub struct BodyLimits {
 /// # Errors
 /// 413 by its declared length, 415 by its type or coding.
 pub fn check_head(headers: &HeaderMap, limits: BodyLimits) -> Result<(), Refusal> {
-    let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    let declared = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|bytes| bytes > limits.body_bytes_max) {
         return Err(too_large(limits));
     }
@@ -35,27 +37,40 @@ pub fn check_head(headers: &HeaderMap, limits: BodyLimits) -> Result<(), Refusal
             "The body must be sent as content-type: application/json.",
         ));
     }
-    let coded = headers.get_all(header::CONTENT_ENCODING).iter().any(|coding| coding != "identity");
+    let coded = headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .any(|coding| coding != "identity");
     if coded {
-        return Err(Refusal::new(Code::MediaTypeUnsupported, "The body must be sent without a content coding."));
+        return Err(Refusal::new(
+            Code::MediaTypeUnsupported,
+            "The body must be sent without a content coding.",
+        ));
     }
     Ok(())
 }
 
 /// `application/json`, alone or with `charset=utf-8`.
 fn is_json(media_type: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(media_type) else { return false };
+    let Ok(text) = std::str::from_utf8(media_type) else {
+        return false;
+    };
     let mut parts = text.split(';').map(str::trim);
-    parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
+    parts
+        .next()
+        .is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
         && parts.all(|parameter| {
-            parameter.eq_ignore_ascii_case("charset=utf-8") || parameter.eq_ignore_ascii_case("charset=\"utf-8\"")
+            parameter.eq_ignore_ascii_case("charset=utf-8")
+                || parameter.eq_ignore_ascii_case("charset=\"utf-8\"")
         })
 }
 
 /// Whether a request declares a body, by its framing alone.
 pub fn is_declared(headers: &HeaderMap) -> bool {
     headers.contains_key(header::TRANSFER_ENCODING)
-        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
+        || headers
+            .get(header::CONTENT_LENGTH)
+            .is_some_and(|length| length != "0")
 }
 
 /// Reads the whole body.
@@ -73,11 +88,18 @@ pub async fn read(session: &mut Session, limits: BodyLimits, clock: &dyn Clock) 
 
 async fn read_all(session: &mut Session, limits: BodyLimits) -> Result<Bytes, Refusal> {
     if expects_continue(&session.req_header().headers) {
-        session.as_downstream_mut().write_continue_response().await.map_err(|error| broken(&error))?;
+        session
+            .as_downstream_mut()
+            .write_continue_response()
+            .await
+            .map_err(|error| broken(&error))?;
     }
     let mut body = BytesMut::new();
-    while let Some(piece) =
-        session.as_downstream_mut().read_request_body().await.map_err(|error| broken(&error))?
+    while let Some(piece) = session
+        .as_downstream_mut()
+        .read_request_body()
+        .await
+        .map_err(|error| broken(&error))?
     {
         if body.len() + piece.len() > limits.body_bytes_max {
             return Err(too_large(limits));
@@ -88,7 +110,9 @@ async fn read_all(session: &mut Session, limits: BodyLimits) -> Result<Bytes, Re
 }
 
 fn expects_continue(headers: &HeaderMap) -> bool {
-    headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    headers
+        .get(header::EXPECT)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 fn too_large(limits: BodyLimits) -> Refusal {

@@ -33,7 +33,10 @@ pub struct Replacement {
 impl Replacement {
     /// Tells `refusal` instead of a body.
     pub fn of(refusal: Refusal) -> Self {
-        Self { refusal, start: Vec::new() }
+        Self {
+            refusal,
+            start: Vec::new(),
+        }
     }
 
     /// Notes a piece of the body.

@@ -28,11 +28,19 @@ impl CorsGrant {
     pub fn of(cors: &Cors, headers: &HeaderMap) -> Self {
         if cors.origins == Origins::Any {
             let star = HeaderValue::from_static("*");
-            return Self { allow_origin: Some(star), credentials: false, varies: false };
+            return Self {
+                allow_origin: Some(star),
+                credentials: false,
+                varies: false,
+            };
         }
         let granted = |origin: &&HeaderValue| origin.to_str().is_ok_and(|text| cors.origins.grant(text));
         let allow_origin = only_origin(headers).filter(granted).cloned();
-        Self { credentials: cors.credentials && allow_origin.is_some(), allow_origin, varies: true }
+        Self {
+            credentials: cors.credentials && allow_origin.is_some(),
+            allow_origin,
+            varies: true,
+        }
     }
 }
 
@@ -53,11 +61,19 @@ impl CorsGrant {
     /// # Errors
     /// When a value is not a header value: a fault of this file.
     pub fn write(&self, head: &mut ResponseHeader) -> pingora_core::Result<()> {
-        let Some(origin) = &self.allow_origin else { return Ok(()) };
+        let Some(origin) = &self.allow_origin else {
+            return Ok(());
+        };
         head.insert_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin)?;
-        head.insert_header(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(answer::EXPOSED))?;
+        head.insert_header(
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static(answer::EXPOSED),
+        )?;
         if self.credentials {
-            head.insert_header(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"))?;
+            head.insert_header(
+                header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+                HeaderValue::from_static("true"),
+            )?;
         }
         Ok(())
     }
@@ -77,7 +93,10 @@ impl CorsGrant {
             return Ok(());
         }
         head.insert_header(header::ACCESS_CONTROL_ALLOW_METHODS, methods)?;
-        head.insert_header(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE_SECONDS))?;
+        head.insert_header(
+            header::ACCESS_CONTROL_MAX_AGE,
+            HeaderValue::from_static(MAX_AGE_SECONDS),
+        )?;
         if let Some(names) = asked_names(asked) {
             head.insert_header(header::ACCESS_CONTROL_ALLOW_HEADERS, names)?;
         }
@@ -94,7 +113,13 @@ pub fn is_preflight(method: &http::Method, headers: &HeaderMap) -> bool {
 fn asked_names(headers: &HeaderMap) -> Option<String> {
     let mut names = Vec::new();
     for value in headers.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS) {
-        for name in value.to_str().ok()?.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        for name in value
+            .to_str()
+            .ok()?
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+        {
             names.push(HeaderName::from_bytes(name.as_bytes()).ok()?);
             if names.len() > REQUEST_HEADERS_MAX {
                 return None;
@@ -121,12 +146,17 @@ mod tests {
     fn listed() -> Cors {
         let patterns = ["https://app.example.com", "https://*.acme.app"];
         let patterns = patterns.map(|text| OriginPattern::parse(text).unwrap());
-        Cors { origins: Origins::Listed(patterns.into()), credentials: true }
+        Cors {
+            origins: Origins::Listed(patterns.into()),
+            credentials: true,
+        }
     }
 
     fn answer(policy: &Cors, asked: &HeaderMap) -> HeaderMap {
         let mut head = ResponseHeader::build(204, None).unwrap();
-        CorsGrant::of(policy, asked).write_preflight(&mut head, asked, "GET").unwrap();
+        CorsGrant::of(policy, asked)
+            .write_preflight(&mut head, asked, "GET")
+            .unwrap();
         head.headers.clone()
     }
 
@@ -146,7 +176,10 @@ mod tests {
 
     #[test]
     fn two_origins_are_none() {
-        let asked = headers(&[("origin", "https://app.example.com"), ("origin", "https://app.example.com")]);
+        let asked = headers(&[
+            ("origin", "https://app.example.com"),
+            ("origin", "https://app.example.com"),
+        ]);
         assert!(answer(&listed(), &asked).is_empty());
     }
 
@@ -155,11 +188,16 @@ mod tests {
         let policy = Cors::default();
         let names = |text: &str| {
             let asked = headers(&[("origin", "https://a"), ("access-control-request-headers", text)]);
-            answer(&policy, &asked).get("access-control-allow-headers").cloned()
+            answer(&policy, &asked)
+                .get("access-control-allow-headers")
+                .cloned()
         };
         assert_eq!(names("Authorization, x-trace").unwrap(), "authorization,x-trace");
         assert_eq!(names("bad name"), None);
-        assert_eq!(names(&vec!["x-a"; REQUEST_HEADERS_MAX].join(",")).map(|_| ()), Some(()));
+        assert_eq!(
+            names(&vec!["x-a"; REQUEST_HEADERS_MAX].join(",")).map(|_| ()),
+            Some(())
+        );
         assert_eq!(names(&vec!["x-a"; REQUEST_HEADERS_MAX + 1].join(",")), None);
     }
 }

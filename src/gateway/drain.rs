@@ -23,7 +23,9 @@ pub struct Drain {
 
 impl Default for Drain {
     fn default() -> Self {
-        Self { sender: Arc::new(watch::Sender::new(false)) }
+        Self {
+            sender: Arc::new(watch::Sender::new(false)),
+        }
     }
 }
 

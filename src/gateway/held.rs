@@ -47,7 +47,9 @@ enum First<T> {
 
 impl<'a> Ends<'a> {
     fn of(state: &'a State, admitted: &'a Admitted) -> Self {
-        let permission = admitted.until.map(|until: Until| state.clock.sleep_until(until.monotonic));
+        let permission = admitted
+            .until
+            .map(|until: Until| state.clock.sleep_until(until.monotonic));
         Self {
             state,
             admitted,
@@ -101,7 +103,12 @@ pub async fn serve(
 ) -> pingora_core::Result<()> {
     let _held = Held::new(state, admitted.request.waits());
     let mut ends = Ends::of(state, admitted);
-    let asking = state.fetch.ask(&admitted.upstream, &admitted.request, &admitted.along, READ_TIMEOUT);
+    let asking = state.fetch.ask(
+        &admitted.upstream,
+        &admitted.request,
+        &admitted.along,
+        READ_TIMEOUT,
+    );
     match ends.race(session, asking).await {
         First::Came(Ok(fetched)) => pass_on(session, fetched, &mut ends, reply).await,
         First::Came(Err(refusal)) => answer::refuse(session, &refusal, reply).await,
@@ -197,7 +204,11 @@ async fn end_stream(
 
 /// Whether a stream stands after a whole event once `piece` has been written.
 fn ends_event(piece: &[u8], before: bool) -> bool {
-    if piece.is_empty() { before } else { piece.ends_with(b"\n\n") }
+    if piece.is_empty() {
+        before
+    } else {
+        piece.ends_with(b"\n\n")
+    }
 }
 
 /// The part of `piece` up to the end of its first event, and whether there is one.
@@ -245,7 +256,13 @@ mod tests {
         assert!(ends_event(b"data: 1\n\n", false));
         assert!(!ends_event(b"data: 1\n", true));
         assert!(ends_event(b"", true));
-        assert_eq!(until_event_end(&Bytes::from_static(b"x\n\ndata: 2")), (Bytes::from_static(b"x\n\n"), true));
-        assert_eq!(until_event_end(&Bytes::from_static(b"xyz")), (Bytes::from_static(b"xyz"), false));
+        assert_eq!(
+            until_event_end(&Bytes::from_static(b"x\n\ndata: 2")),
+            (Bytes::from_static(b"x\n\n"), true)
+        );
+        assert_eq!(
+            until_event_end(&Bytes::from_static(b"xyz")),
+            (Bytes::from_static(b"xyz"), false)
+        );
     }
 }

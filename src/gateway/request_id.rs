@@ -1,6 +1,5 @@
 //! Ids for requests: unique, cheap, not secret.
 
-use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderValue;
@@ -15,16 +14,17 @@ pub struct RequestIds {
 impl RequestIds {
     /// Ids that begin with `start`, which the caller draws at random.
     pub const fn new(start: u64) -> Self {
-        Self { start, next: AtomicU64::new(0) }
+        Self {
+            start,
+            next: AtomicU64::new(0),
+        }
     }
 
     /// The next id, 32 hexadecimal digits.
     pub fn next(&self) -> HeaderValue {
         let count = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut text = String::with_capacity(32);
-        // Writing to a string cannot fail.
-        drop(write!(text, "{:016x}{count:016x}", self.start));
-        HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("none"))
+        HeaderValue::try_from(format!("{:016x}{count:016x}", self.start))
+            .unwrap_or_else(|_| HeaderValue::from_static("none"))
     }
 
     /// A number to spread things with, not to keep secrets with.

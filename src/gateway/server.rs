@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora_core::apps::HttpServerOptions;
+use pingora_core::connectors::ConnectorOptions;
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig, TcpSocketOptions};
 use pingora_core::protocols::TcpKeepalive;
 use pingora_core::server::configuration::{Opt, ServerConf};
@@ -17,16 +18,24 @@ use pingora_core::services::listening::Service;
 use pingora_proxy::{HttpProxy, http_proxy};
 use thiserror::Error;
 
+use super::body::BodyLimits;
 use super::connection::{ConnectionBook, ConnectionLimits, Guarded};
 use super::drain::DrainOnSignal;
+use super::request_id::RequestIds;
 use super::service::Gateway;
-use super::state::State;
+use super::state::{HeadLimits, Parts, State};
 use super::tls::{self, TlsError};
+use crate::admin::Metrics;
 use crate::admin::listener::Admin;
+use crate::clock::{Clock, SystemClock};
 use crate::config::{AdminListen, ServerSettings, Tls};
+use crate::hub::Fetch;
+use crate::tenant::Snapshot;
 
 /// Requests on one downstream connection before it is closed, so that what it grew is given back.
 const REQUESTS_PER_CONNECTION_MAX: u32 = 10_000;
+/// Header lines in a request.
+const HEADERS_MAX: usize = 128;
 /// How long an HTTP/1.1 connection may idle between requests.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(75);
 /// The longest that requests in flight are waited for at the end: above Electric's 20 s poll.
@@ -82,11 +91,52 @@ pub fn app(state: &Arc<State>, settings: &ServerSettings, conf: ServerConf) -> G
     Guarded::new(Arc::new(proxy), book)
 }
 
+/// What every request shares, for a process that serves `snapshot`.
+///
+/// # Errors
+/// When the machine has no entropy, or a metric's name is taken.
+pub fn state(
+    snapshot: Snapshot,
+    settings: &ServerSettings,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<State>, ServeError> {
+    install_crypto();
+    let metrics = Metrics::new().map_err(|error| ServeError::Setup(error.to_string()))?;
+    let start = getrandom::u64().map_err(|error| ServeError::Setup(error.to_string()))?;
+    let options = ConnectorOptions::from_server_conf(&server_conf(threads()));
+    let limits = &settings.limits;
+    Ok(State::new(
+        snapshot,
+        Parts {
+            clock,
+            metrics: Arc::new(metrics),
+            fetch: Fetch::new(options, IDLE_UPSTREAM_CONNECTIONS_MAX),
+            request_ids: RequestIds::new(start),
+            body_limits: BodyLimits {
+                body_bytes_max: limits.body_bytes_max,
+                body_timeout: limits.body_deadline,
+            },
+            head_limits: HeadLimits {
+                header_bytes_max: limits.header_bytes_max,
+                headers_max: HEADERS_MAX,
+            },
+        },
+    ))
+}
+
+/// Installs the providers of signatures and of TLS, once a process.
+fn install_crypto() {
+    crate::identity::install_crypto();
+    // Another one that is installed already serves as well.
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
+
 /// Serves until a signal ends the process.
 ///
 /// # Errors
 /// When it cannot start.
-pub fn run(state: &Arc<State>, settings: &ServerSettings) -> Result<(), ServeError> {
+pub fn run(snapshot: Snapshot, settings: &ServerSettings) -> Result<(), ServeError> {
+    let state = &state(snapshot, settings, Arc::new(SystemClock))?;
     let mut server = Server::new_with_opt_and_conf(None::<Opt>, server_conf(threads()));
     server.bootstrap();
     let mut service = Service::new("gateway".to_owned(), app(state, settings, server_conf(threads())));
@@ -124,7 +174,9 @@ fn operators_listeners(settings: &ServerSettings) -> Vec<ListenerConfig> {
             Some(ListenerConfig::uds(path.display().to_string()).permissions(owner_only))
         }
     };
-    let health = settings.health.map(|address| ListenerConfig::tcp(address.to_string()));
+    let health = settings
+        .health
+        .map(|address| ListenerConfig::tcp(address.to_string()));
     admin.into_iter().chain(health).collect()
 }
 
@@ -154,7 +206,9 @@ impl BackgroundService for Background {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let state = &self.0;
         let loaded = state.loaded();
-        let addresses = loaded.upstreams().map(|upstream| upstream.addresses().keep_fresh(&*state.clock));
+        let addresses = loaded
+            .upstreams()
+            .map(|upstream| upstream.addresses().keep_fresh(&*state.clock));
         tokio::select! {
             _ = futures_util::future::join_all(addresses) => {}
             _ = shutdown.changed() => {}

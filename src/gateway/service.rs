@@ -152,7 +152,9 @@ impl ProxyHttp for Gateway {
         upstream_response: &mut ResponseHeader,
         ctx: &mut RequestContext,
     ) -> pingora_core::Result<()> {
-        let Some(admitted) = ctx.permitted() else { return Ok(()) };
+        let Some(admitted) = ctx.permitted() else {
+            return Ok(());
+        };
         if is_encoded(upstream_response) {
             admitted.upstream.note_encoding();
             ctx.refetch = true;
@@ -167,7 +169,9 @@ impl ProxyHttp for Gateway {
             }
             Err(refusal) => {
                 ctx.refusal = Some(refusal);
-                return Err(Error::explain(ErrorType::InvalidHTTPHeader, "not an answer to pass on").into_up());
+                return Err(
+                    Error::explain(ErrorType::InvalidHTTPHeader, "not an answer to pass on").into_up(),
+                );
             }
         }
         Ok(())
@@ -183,7 +187,10 @@ impl ProxyHttp for Gateway {
         if let Some(mut replacement) = ctx.replacement.take() {
             replacement.note(body.take());
             if end_of_stream {
-                *body = Some(answer::refusal_body(&replacement.refusal(), &Reply::to(ctx, &self.state)));
+                *body = Some(answer::refusal_body(
+                    &replacement.refusal(),
+                    &Reply::to(ctx, &self.state),
+                ));
             } else {
                 ctx.replacement = Some(replacement);
             }
@@ -199,7 +206,10 @@ impl ProxyHttp for Gateway {
         ctx: &mut RequestContext,
     ) -> FailToProxy {
         if session.response_written().is_some() || error.esource() == &ErrorSource::Downstream {
-            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+            return FailToProxy {
+                error_code: 0,
+                can_reuse_downstream: false,
+            };
         }
         let refused = ctx.refusal.take().unwrap_or_else(|| refusal(error));
         let stage = std::mem::take(&mut ctx.stage);
@@ -209,7 +219,10 @@ impl ProxyHttp for Gateway {
             _ => answer::refuse(session, &refused, &reply).await,
         };
         let error_code = session.response_written().map_or(0, |head| head.status.as_u16());
-        FailToProxy { error_code, can_reuse_downstream: written.is_ok() }
+        FailToProxy {
+            error_code,
+            can_reuse_downstream: written.is_ok(),
+        }
     }
 
     fn suppress_error_log(&self, _session: &Session, ctx: &RequestContext, error: &Error) -> bool {
@@ -227,5 +240,8 @@ impl ProxyHttp for Gateway {
 /// The peer of an HTTP/2 connection.
 fn h2_peer(session: &Session) -> Option<std::net::SocketAddr> {
     let downstream = session.as_downstream();
-    downstream.is_http2().then(|| downstream.client_addr()?.as_inet().copied()).flatten()
+    downstream
+        .is_http2()
+        .then(|| downstream.client_addr()?.as_inet().copied())
+        .flatten()
 }

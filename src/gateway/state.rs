@@ -43,7 +43,11 @@ pub struct Loaded {
 
 impl Loaded {
     fn new(snapshot: Snapshot) -> Arc<Self> {
-        Arc::new(Self { snapshot, decisions: Cache::new(DECISIONS_MAX), no_facts: Facts::none() })
+        Arc::new(Self {
+            snapshot,
+            decisions: Cache::new(DECISIONS_MAX),
+            no_facts: Facts::none(),
+        })
     }
 
     /// What is known from outside where no authoriser is asked.
@@ -104,7 +108,14 @@ pub struct State {
 impl State {
     /// A gateway that serves `snapshot`.
     pub fn new(snapshot: Snapshot, parts: Parts) -> Arc<Self> {
-        let Parts { clock, metrics, fetch, request_ids, body_limits, head_limits } = parts;
+        let Parts {
+            clock,
+            metrics,
+            fetch,
+            request_ids,
+            body_limits,
+            head_limits,
+        } = parts;
         Arc::new(Self {
             loaded: ArcSwap::new(Loaded::new(snapshot)),
             changes: watch::Sender::new(0),

@@ -39,7 +39,10 @@ impl Served {
     fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, TlsError> {
         let names = chain.first().map(names_of).transpose()?.unwrap_or_default();
         let provider = rustls::crypto::ring::default_provider();
-        Ok(Self { names, key: Arc::new(CertifiedKey::from_der(chain, key, &provider)?) })
+        Ok(Self {
+            names,
+            key: Arc::new(CertifiedKey::from_der(chain, key, &provider)?),
+        })
     }
 
     /// A fresh one that nobody trusts: for development.
@@ -53,11 +56,16 @@ impl Served {
 fn names_of(certificate: &CertificateDer<'_>) -> Result<Vec<String>, TlsError> {
     let (_, x509) = x509_parser::parse_x509_certificate(certificate)
         .map_err(|error| TlsError::Names(error.to_string()))?;
-    let names = x509.subject_alternative_name().map_err(|error| TlsError::Names(error.to_string()))?;
-    let dns = names.iter().flat_map(|names| &names.value.general_names).filter_map(|name| match name {
-        x509_parser::extensions::GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-        _ => None,
-    });
+    let names = x509
+        .subject_alternative_name()
+        .map_err(|error| TlsError::Names(error.to_string()))?;
+    let dns = names
+        .iter()
+        .flat_map(|names| &names.value.general_names)
+        .filter_map(|name| match name {
+            x509_parser::extensions::GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+            _ => None,
+        });
     Ok(dns.collect())
 }
 
@@ -91,7 +99,9 @@ impl BySni {
 
 impl fmt::Debug for BySni {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BySni").field("names", &self.exact.keys()).finish_non_exhaustive()
+        f.debug_struct("BySni")
+            .field("names", &self.exact.keys())
+            .finish_non_exhaustive()
     }
 }
 
@@ -112,7 +122,9 @@ pub fn settings(tls: &Tls) -> Result<TlsSettings, TlsError> {
     let served = match tls {
         Tls::InsecureSelfSigned { name } => vec![Served::self_signed(name)?],
         Tls::Certificates(certificates) => {
-            let served = certificates.iter().map(|one| Served::new(one.chain.clone(), one.key.clone_key()));
+            let served = certificates
+                .iter()
+                .map(|one| Served::new(one.chain.clone(), one.key.clone_key()));
             served.collect::<Result<_, _>>()?
         }
     };

@@ -31,7 +31,9 @@ impl Addresses {
     /// Addresses of `host`, none known yet unless it is an IP address.
     pub fn of(host: &str, port: u16) -> Arc<Self> {
         let literal = host.trim_start_matches('[').trim_end_matches(']').parse();
-        let known = literal.map(|ip| vec![SocketAddr::new(ip, port)]).unwrap_or_default();
+        let known = literal
+            .map(|ip| vec![SocketAddr::new(ip, port)])
+            .unwrap_or_default();
         Arc::new(Self {
             host: host.to_owned(),
             port,
@@ -52,7 +54,9 @@ impl Addresses {
     /// # Errors
     /// What the resolver says, or that it knows no address.
     pub async fn resolve(&self) -> io::Result<()> {
-        let found: Vec<SocketAddr> = tokio::net::lookup_host((self.host.as_str(), self.port)).await?.collect();
+        let found: Vec<SocketAddr> = tokio::net::lookup_host((self.host.as_str(), self.port))
+            .await?
+            .collect();
         if found.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
         }
@@ -82,6 +86,10 @@ impl Addresses {
     }
 
     fn is_literal(&self) -> bool {
-        self.host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>().is_ok()
+        self.host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<std::net::IpAddr>()
+            .is_ok()
     }
 }

@@ -37,7 +37,9 @@ impl Fetch {
     /// Fetches that keep at most `idle_connections_max` connections for later.
     pub fn new(mut options: ConnectorOptions, idle_connections_max: usize) -> Self {
         options.keepalive_pool_size = idle_connections_max;
-        Self { connector: Connector::new(Some(options)) }
+        Self {
+            connector: Connector::new(Some(options)),
+        }
     }
 
     /// Asks `upstream` and waits for the answer's header, however long the upstream holds it.
@@ -59,12 +61,22 @@ impl Fetch {
             Ok(()) => {}
             Err(error) if reused && is_stale(&error) => {
                 session = self.connect(&peer).await?.0;
-                exchange(&mut session, upstream, request, along, &peer).await.map_err(|e| refusal(&e))?;
+                exchange(&mut session, upstream, request, along, &peer)
+                    .await
+                    .map_err(|e| refusal(&e))?;
             }
             Err(error) => return Err(refusal(&error)),
         }
-        let head = session.response_header().cloned().ok_or_else(|| unreachable_upstream("no header"))?;
-        let mut fetched = Fetched { head, session, peer, peeked: None };
+        let head = session
+            .response_header()
+            .cloned()
+            .ok_or_else(|| unreachable_upstream("no header"))?;
+        let mut fetched = Fetched {
+            head,
+            session,
+            peer,
+            peeked: None,
+        };
         fetched.judge_encoding(upstream).await?;
         Ok(fetched)
     }
@@ -90,11 +102,16 @@ impl Fetch {
     /// Gives a connection whose answer was read to its end back to the pool.
     pub async fn release(&self, fetched: Fetched) {
         let Fetched { session, peer, .. } = fetched;
-        self.connector.release_http_session(session, &*peer, Some(POOL_IDLE_TIMEOUT)).await;
+        self.connector
+            .release_http_session(session, &*peer, Some(POOL_IDLE_TIMEOUT))
+            .await;
     }
 
     async fn connect(&self, peer: &HttpPeer) -> Result<(HttpSession, bool), Refusal> {
-        self.connector.get_http_session(peer).await.map_err(|error| refusal(&error))
+        self.connector
+            .get_http_session(peer)
+            .await
+            .map_err(|error| refusal(&error))
     }
 }
 
@@ -107,7 +124,10 @@ impl Fetched {
         if let Some(peeked) = self.peeked.take() {
             return Ok(Some(peeked));
         }
-        self.session.read_response_body().await.map_err(|error| refusal(&error))
+        self.session
+            .read_response_body()
+            .await
+            .map_err(|error| refusal(&error))
     }
 
     /// Looks at the first bytes of a body that claims a content coding, though identity was asked for.
@@ -142,7 +162,9 @@ fn encoded() -> Refusal {
 /// Whether a header claims a content coding.
 pub fn is_encoded(head: &ResponseHeader) -> bool {
     let codings = head.headers.get_all(header::CONTENT_ENCODING);
-    codings.iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    codings
+        .iter()
+        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 async fn exchange(
@@ -154,7 +176,9 @@ async fn exchange(
 ) -> pingora_core::Result<()> {
     session.set_read_timeout(peer.options.read_timeout);
     session.set_write_timeout(peer.options.write_timeout);
-    session.write_request_header(Box::new(upstream.head(request, along)?)).await?;
+    session
+        .write_request_header(Box::new(upstream.head(request, along)?))
+        .await?;
     if let Some(body) = request.body() {
         session.write_request_body(body.clone(), true).await?;
     }
@@ -164,12 +188,18 @@ async fn exchange(
 
 /// Whether a pooled connection had been closed before the request reached anybody.
 fn is_stale(error: &Error) -> bool {
-    matches!(error.etype(), ErrorType::ConnectionClosed | ErrorType::WriteError | ErrorType::ReadError)
+    matches!(
+        error.etype(),
+        ErrorType::ConnectionClosed | ErrorType::WriteError | ErrorType::ReadError
+    )
 }
 
 fn unreachable_upstream(detail: impl Into<String>) -> Refusal {
-    Refusal::new(Code::UpstreamUnreachable, "The upstream cannot be reached at the moment.")
-        .with_detail(detail.into())
+    Refusal::new(
+        Code::UpstreamUnreachable,
+        "The upstream cannot be reached at the moment.",
+    )
+    .with_detail(detail.into())
 }
 
 /// What a client is told of a fault between us and the upstream.

@@ -115,7 +115,13 @@ impl Upstream {
     /// Whether the same requests to both would reach the same shapes.
     pub fn is_same_place(&self, other: &Self) -> bool {
         let place = |upstream: &Self| {
-            let UpstreamSettings { host, port, tls, base, .. } = &upstream.settings;
+            let UpstreamSettings {
+                host,
+                port,
+                tls,
+                base,
+                ..
+            } = &upstream.settings;
             (host.clone(), *port, *tls, base.clone())
         };
         place(self) == place(other)
@@ -138,8 +144,11 @@ impl Upstream {
     /// `upstream_unreachable` while its name is not resolved.
     pub fn peer(&self, read_timeout: Duration) -> Result<Box<HttpPeer>, Refusal> {
         let address = self.addresses.next().ok_or_else(|| {
-            Refusal::new(Code::UpstreamUnreachable, "The upstream cannot be reached at the moment.")
-                .with_detail(format!("{} is not resolved", self.settings.host))
+            Refusal::new(
+                Code::UpstreamUnreachable,
+                "The upstream cannot be reached at the moment.",
+            )
+            .with_detail(format!("{} is not resolved", self.settings.host))
         })?;
         let mut peer = Box::new(self.peer.clone());
         peer._address = pingora_core::protocols::l4::socket::SocketAddr::Inet(address);

@@ -17,7 +17,10 @@ pub struct Answer {
 
 impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     pub fn text(&self) -> &str {
@@ -25,7 +28,8 @@ impl Answer {
     }
 
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {:?}", String::from_utf8_lossy(&self.body)))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|e| panic!("{e}: {:?}", String::from_utf8_lossy(&self.body)))
     }
 
     /// The public code of an error answer.
@@ -42,11 +46,17 @@ pub struct Raw {
 
 impl Raw {
     pub async fn connect(address: SocketAddr) -> Self {
-        Self { stream: TcpStream::connect(address).await.expect("a listening gateway"), buffer: Vec::new() }
+        Self {
+            stream: TcpStream::connect(address).await.expect("a listening gateway"),
+            buffer: Vec::new(),
+        }
     }
 
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream.write_all(bytes.as_ref()).await.expect("an open connection");
+        self.stream
+            .write_all(bytes.as_ref())
+            .await
+            .expect("an open connection");
     }
 
     /// Sends and ignores that the other side may have closed.
@@ -78,8 +88,12 @@ impl Raw {
     /// The next answer; `None` if the connection closes before one.
     pub async fn answer(&mut self) -> Option<Answer> {
         let mut answer = self.head().await?;
-        let chunked = answer.header("transfer-encoding").is_some_and(|te| te.contains("chunked"));
-        let length = answer.header("content-length").and_then(|n| n.parse::<usize>().ok());
+        let chunked = answer
+            .header("transfer-encoding")
+            .is_some_and(|te| te.contains("chunked"));
+        let length = answer
+            .header("content-length")
+            .and_then(|n| n.parse::<usize>().ok());
         answer.complete = match (answer.status, chunked, length) {
             (204 | 304, _, _) => true,
             (_, true, _) => self.chunks(&mut answer.body).await,
@@ -152,10 +166,18 @@ impl Raw {
 fn parse_head(head: &[u8]) -> Answer {
     let text = String::from_utf8_lossy(head);
     let mut lines = text.split("\r\n");
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|s| s.parse().ok());
+    let status = lines
+        .next()
+        .and_then(|line| line.split(' ').nth(1))
+        .and_then(|s| s.parse().ok());
     let headers = lines
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
         .collect();
-    Answer { status: status.expect("a status line"), headers, body: Vec::new(), complete: false }
+    Answer {
+        status: status.expect("a status line"),
+        headers,
+        body: Vec::new(),
+        complete: false,
+    }
 }

@@ -143,11 +143,8 @@ fn what_is_ignored_is_dropped_and_never_widens() {
 fn a_narrowing_filter_is_anded_behind_the_rules_with_its_literals_lifted() {
     let (text, values) = rows_of(member(narrowing(), "offset=-1&where=name+%3D+%27x%27+OR+true")).unwrap();
     assert_eq!(values[..2], ["org_1", "x"]);
-    let rule_ends = text.find(" AND ").unwrap();
-    assert!(
-        text[..rule_ends].contains("$1") && !text[..rule_ends].contains("OR"),
-        "{text}"
-    );
+    let (rule, _) = text.split_once(" AND ").unwrap();
+    assert!(rule.contains("$1") && !rule.contains("OR"), "{text}");
     assert!(!text.contains("'x'"), "{text}");
 }
 
@@ -262,13 +259,8 @@ fn an_open_route_gives_the_tables_of_its_patterns_and_no_others() {
 #[test]
 fn on_an_open_route_the_rules_filter_is_anded_with_the_clients() {
     let source = || open(crate::support::filtered("tenant_id = $1", &["user.id"]));
-    let (text, values) = rows_of(member(
-        source(),
-        "offset=-1&table=items&where=a+%3D+1+OR+b+%3D+%242&params%5B1%5D=x&params%5B2%5D=y",
-    ))
-    .map_or_else(|code| (code.to_owned(), vec![]), |rows| rows);
-    // $1 is not used by the client's filter: a hole is refused.
-    assert_eq!((text.as_str(), values.len()), ("parameter_malformed", 0));
+    let with_a_hole = "offset=-1&table=items&where=a+%3D+1+OR+b+%3D+%242&params%5B1%5D=x&params%5B2%5D=y";
+    assert_eq!(rows_of(member(source(), with_a_hole)), Err("parameter_malformed"));
     let (text, values) = rows_of(member(
         source(),
         "offset=-1&table=items&where=a+%3D+1+OR+b+%3D+%241&params%5B1%5D=x",

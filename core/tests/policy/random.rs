@@ -6,6 +6,7 @@ use shapegate_core::policy::{
     ClientAllowances, ClientColumns, ClientFilter, Ignorable, RowsSource, ShapePolicy, ShapeSource,
 };
 use shapegate_core::request::{Asked, Declared, Verb};
+use shapegate_core::upstream::{UpstreamBase, UpstreamRequest};
 
 use crate::support::{NOW, PLAIN, ask, claims, compiled, judge, users, with_rule};
 
@@ -176,6 +177,35 @@ proptest! {
             let reads = permit.subset().and_then(|subset| subset.filter());
             let hidden = reads.is_some_and(|filter| filter.clause().columns().any(|column| column.as_str() == "ssn"));
             prop_assert!(!hidden);
+
+            let request = UpstreamRequest::build(&permit, &UpstreamBase::new("", None, None).unwrap()).unwrap();
+            let received = received(&request.target_with(None));
+            let names: Vec<&str> = received.iter().map(|(name, _)| name.as_str()).collect();
+            let known = ["columns", "log", "offset", "queryable_columns", "replica", "table", "where"];
+            prop_assert!(names.iter().all(|name| known.contains(name) || name.starts_with("params[")), "{:?}", names);
+            prop_assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", names);
+            let value = |name: &str| received.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone());
+            prop_assert_eq!(value("table"), Some(own.table().to_string()));
+            prop_assert_eq!(value("where"), Some(rows.text().to_owned()));
+            prop_assert_eq!(value("params[1]"), Some("org_1".to_owned()));
+            prop_assert_eq!(value("queryable_columns"), Some(columns.to_string()));
         }
     }
+}
+
+/// What an upstream reads from a request's target.
+fn received(target: &str) -> Vec<(String, String)> {
+    let (path, query) = target.split_once('?').unwrap();
+    assert_eq!(path, "/v1/shape");
+    let decode = |text: &str| {
+        percent_encoding::percent_decode_str(text)
+            .decode_utf8()
+            .unwrap()
+            .into_owned()
+    };
+    query
+        .split('&')
+        .map(|pair| pair.split_once('=').unwrap())
+        .map(|(name, value)| (decode(name), decode(value)))
+        .collect()
 }

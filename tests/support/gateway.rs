@@ -1,0 +1,178 @@
+//! A gateway in this process: the real pipeline on a listener of its own, before a stand-in for Electric.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use pingora_core::apps::ServerApp;
+use pingora_core::protocols::l4::stream::Stream as L4Stream;
+use shapegate::clock::{Clock, SystemClock};
+use shapegate::config::{self, FileContent, Surroundings};
+use shapegate::gateway::{State, server};
+use shapegate::tenant;
+use shapegate_origin::{Origin, OriginConfig, Schema};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::raw::{Answer, Raw};
+
+/// The secret that the stand-in wants and the gateway sends.
+pub const ELECTRIC_SECRET: &str = "electric-secret-of-the-tests-canary";
+/// The secret that tokens of the tests are signed with.
+pub const JWT_SECRET: &str = "a-jwt-secret-of-32-bytes-or-more-canary";
+
+/// Variables for the configurations of tests.
+pub struct Variables(HashMap<String, String>);
+
+impl Surroundings for Variables {
+    fn variable(&self, name: &str) -> Option<String> {
+        self.0.get(name).cloned()
+    }
+
+    fn file(&self, path: &Path, bytes_max: usize) -> io::Result<FileContent> {
+        config::Machine.file(path, bytes_max)
+    }
+}
+
+/// A running gateway; ended when dropped.
+pub struct Gateway {
+    pub address: SocketAddr,
+    pub origin: Origin,
+    pub state: Arc<State>,
+    shutdown: watch::Sender<bool>,
+    variables: Variables,
+}
+
+/// A stand-in with the tables of the recordings.
+pub fn origin() -> Origin {
+    Origin::start(OriginConfig {
+        secret: Some(ELECTRIC_SECRET.to_owned()),
+        schema: Schema::recordings(),
+        ..OriginConfig::default()
+    })
+    .expect("a free port")
+}
+
+impl Gateway {
+    /// A gateway before a fresh stand-in; `shapes` is the part of the configuration after `electric` and `identity`.
+    pub async fn start(rest: &str) -> Self {
+        Self::before(origin(), rest, Arc::new(SystemClock)).await
+    }
+
+    pub async fn before(origin: Origin, rest: &str, clock: Arc<dyn Clock>) -> Self {
+        let variables = Variables(HashMap::from([
+            ("ELECTRIC_URL".to_owned(), origin.url()),
+            ("ELECTRIC_SECRET".to_owned(), ELECTRIC_SECRET.to_owned()),
+            ("JWT_SECRET".to_owned(), JWT_SECRET.to_owned()),
+        ]));
+        let loaded = load(rest, &variables);
+        let settings = loaded.config.server.clone();
+        let snapshot = tenant::compile(&loaded.config).expect("a configuration that compiles");
+        let state = server::state(snapshot, &settings, clock).expect("entropy");
+        let app = Arc::new(server::app(&state, &settings, server::server_conf(1)));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let (shutdown, watch) = watch::channel(false);
+        tokio::spawn(accept(listener, app, watch));
+        Self {
+            address,
+            origin,
+            state,
+            shutdown,
+            variables,
+        }
+    }
+
+    /// Serves another configuration from now on.
+    pub fn reload(&self, rest: &str) {
+        let loaded = load(rest, &self.variables);
+        self.state
+            .replace(tenant::compile(&loaded.config).expect("a configuration that compiles"));
+    }
+
+    pub async fn connect(&self) -> Raw {
+        Raw::connect(self.address).await
+    }
+
+    /// One GET on a connection of its own.
+    pub async fn get(&self, target: &str, token: Option<&str>) -> Answer {
+        self.connect().await.ask(get(target, token)).await
+    }
+
+    /// The one request that the stand-in received, forgotten by this.
+    pub fn received_one(&self) -> shapegate_origin::Received {
+        let mut received = self.origin.received();
+        self.origin.forget_received();
+        assert_eq!(received.len(), 1, "{received:?}");
+        received.remove(0)
+    }
+
+    /// Asserts that nothing reached the stand-in.
+    pub fn received_nothing(&self) {
+        assert_eq!(self.origin.received(), [], "nothing may reach the upstream");
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.shutdown.send_replace(true);
+    }
+}
+
+fn load(rest: &str, variables: &Variables) -> config::Loaded {
+    let text = format!(
+        "electric: {{ url: {{ env: ELECTRIC_URL }}, secret: {{ env: ELECTRIC_SECRET }} }}\n\
+         admin: off\n{rest}"
+    );
+    let path = PathBuf::from("test.yaml");
+    config::load_texts(&[(&path, &text)], variables)
+        .unwrap_or_else(|problems| panic!("{}", problems.render()))
+}
+
+async fn accept<A: ServerApp + Send + Sync + 'static>(
+    listener: TcpListener,
+    app: Arc<A>,
+    shutdown: watch::Receiver<bool>,
+) {
+    let mut ended = shutdown.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = ended.wait_for(|over| *over) => return,
+        };
+        let Ok((tcp, _)) = accepted else { return };
+        let (app, shutdown) = (Arc::clone(&app), shutdown.clone());
+        tokio::spawn(async move {
+            let stream = Box::new(L4Stream::from(tcp));
+            app.process_new(stream, &shutdown).await;
+        });
+    }
+}
+
+/// The bytes of a GET.
+pub fn get(target: &str, token: Option<&str>) -> String {
+    request("GET", target, token, &[], "")
+}
+
+/// The bytes of a request.
+pub fn request(
+    method: &str,
+    target: &str,
+    token: Option<&str>,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> String {
+    let mut text = format!("{method} {target} HTTP/1.1\r\nhost: gateway.test\r\n");
+    if let Some(token) = token {
+        text += &format!("authorization: Bearer {token}\r\n");
+    }
+    for (name, value) in headers {
+        text += &format!("{name}: {value}\r\n");
+    }
+    if !body.is_empty() {
+        text += &format!("content-length: {}\r\n", body.len());
+    }
+    text + "\r\n" + body
+}

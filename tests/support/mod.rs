@@ -1,0 +1,14 @@
+//! What the tests of the gateway share.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    missing_docs,
+    unreachable_pub
+)]
+pub mod gateway;
+pub mod raw;
+pub mod token;
