@@ -317,7 +317,7 @@ fn sentence() -> impl Strategy<Value = String> {
 
 #[test]
 fn a_soup_of_operators_is_read_as_postgres_reads_it_or_not_at_all() {
-    all_agree("soup", &soup(), 6000, 0.15);
+    all_agree("soup", &soup(), 8000, 0.1);
 }
 
 #[test]
@@ -788,7 +788,13 @@ fn every_word_that_postgres_reserves_is_no_column_without_quotes() {
             format!("1 = {word}"),
             format!("{} = 1", word.to_uppercase()),
         ] {
-            assert!(Clause::read_policy(&text).is_err(), "{text}");
+            // TRUE and its kind are read, only not as columns.
+            assert!(
+                Clause::read_policy(&text)
+                    .ok()
+                    .is_none_or(|clause| clause.columns().next().is_none()),
+                "{text}"
+            );
         }
     }
 }
@@ -815,6 +821,10 @@ fn a_clients_filter_narrows_a_policys_and_nothing_else() {
             let Ok(clause) = Clause::read_client(&text) else {
                 return Ok(());
             };
+            // With a type for each use, as here, the text without parameters says more than theirs.
+            if (1..=2).any(|number| text.matches(&format!("${number}")).count() > 1) {
+                return Ok(());
+            }
             let given = vec!["1"; usize::from(clause.parameters_max())];
             let Ok(client) = Filter::client(clause, values(&given)) else {
                 return Ok(());

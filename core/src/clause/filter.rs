@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use super::{Clause, Expression, Literal, ParameterError, ParameterText, Scalar, Type};
+use super::{Clause, Expression, Function, Literal, ParameterError, ParameterText, Scalar, Test, Type};
 use crate::limits;
 
 /// Why a clause and these values make no filter.
@@ -200,11 +200,23 @@ impl Lifted<'_> {
                 *node = self.parameter_for(literal)?;
                 Ok(())
             }
-            _ => node
-                .children_mut()
-                .into_iter()
-                .try_for_each(|child| self.lift(child)),
+            _ => {
+                let uninferred = takes_any_type(node);
+                node.children_mut()
+                    .into_iter()
+                    .try_for_each(|child| self.lift_below(child, uninferred))
+            }
         }
+    }
+
+    /// Where Postgres takes values of any type it calls a text literal `text`, but gives up on a parameter.
+    fn lift_below(&mut self, child: &mut Expression, uninferred: bool) -> Result<(), FilterError> {
+        let untyped = matches!(child, Expression::Literal(Literal::Text(_)));
+        self.lift(child)?;
+        if uninferred && untyped {
+            *child = cast(child.clone(), Scalar::Text);
+        }
+        Ok(())
     }
 
     fn renumber(&mut self, number: &mut u16) -> Result<(), FilterError> {
@@ -231,11 +243,27 @@ impl Lifted<'_> {
         let operand = Expression::Parameter(push(&mut self.values, ParameterText::new(&text)?)?);
         Ok(match scalar {
             None => operand,
-            Some(scalar) => Expression::Cast {
-                operand: Box::new(operand),
-                target: Type { scalar, array: false },
-            },
+            Some(scalar) => cast(operand, scalar),
         })
+    }
+}
+
+/// Whether the operands may be of any type, so that nothing tells the type of a parameter among them.
+fn takes_any_type(node: &Expression) -> bool {
+    matches!(
+        node,
+        Expression::Is { test: Test::Null, .. }
+            | Expression::Call {
+                function: Function::Concat,
+                ..
+            }
+    )
+}
+
+fn cast(operand: Expression, scalar: Scalar) -> Expression {
+    Expression::Cast {
+        operand: Box::new(operand),
+        target: Type { scalar, array: false },
     }
 }
 

@@ -4,6 +4,7 @@
 //! escapes and dollar quotes, nested comments, chains of operator characters, junk after numbers. None of
 //! these is a token here, so that what is left has one meaning for everybody.
 
+use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
 
 use super::error::{ClauseError, ClauseProblem, Place};
@@ -81,8 +82,26 @@ impl<'a> Lexer<'a> {
         if self.words > limits::CLAUSE_WORDS_MAX {
             return Err(ClauseProblem::TooManyWords);
         }
+        self.check_neighbours(&token)?;
         let span = Span::new(location(start), location(self.place));
         self.tokens.push(TokenWithSpan::new(token, span));
+        Ok(())
+    }
+
+    /// Refuses two sequences of which `sqlparser` drops a part: `interval(3) '…'`, where the precision goes,
+    /// and `a NOT NULL`, which is no SQL.
+    fn check_neighbours(&self, token: &Token) -> Result<(), ClauseProblem> {
+        let mut before = self.tokens.iter().rev().map(|token| &token.token);
+        let (last, second_last) = (before.next(), before.next());
+        let is_type = second_last == Some(&Token::DoubleColon) || is_keyword(second_last, Keyword::AS);
+        let is_literal = matches!(token, Token::SingleQuotedString(_));
+        if is_keyword(last, Keyword::INTERVAL) && !is_type && !is_literal {
+            return Err(ClauseProblem::Reserved("interval".to_owned()));
+        }
+        let not_null = is_keyword(last, Keyword::NOT) && is_keyword(Some(token), Keyword::NULL);
+        if not_null && !is_keyword(second_last, Keyword::IS) {
+            return Err(ClauseProblem::Unsupported("NOT NULL (IS NOT NULL can)"));
+        }
         Ok(())
     }
 
@@ -251,6 +270,10 @@ impl<'a> Lexer<'a> {
         self.take(1);
         Ok(token)
     }
+}
+
+fn is_keyword(token: Option<&Token>, keyword: Keyword) -> bool {
+    matches!(token, Some(Token::Word(word)) if word.keyword == keyword)
 }
 
 fn location(place: Place) -> Location {
