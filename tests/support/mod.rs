@@ -10,5 +10,7 @@
     unreachable_pub
 )]
 pub mod gateway;
+pub mod patience;
 pub mod raw;
+pub mod scripted;
 pub mod token;

@@ -46,8 +46,13 @@ pub struct Raw {
 
 impl Raw {
     pub async fn connect(address: SocketAddr) -> Self {
+        Self::over(TcpStream::connect(address).await.expect("a listening gateway"))
+    }
+
+    /// A connection that was made elsewhere.
+    pub fn over(stream: TcpStream) -> Self {
         Self {
-            stream: TcpStream::connect(address).await.expect("a listening gateway"),
+            stream,
             buffer: Vec::new(),
         }
     }
