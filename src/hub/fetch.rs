@@ -108,10 +108,9 @@ impl Fetch {
     }
 
     async fn connect(&self, peer: &HttpPeer) -> Result<(HttpSession, bool), Refusal> {
-        self.connector
-            .get_http_session(peer)
-            .await
-            .map_err(|error| refusal(&error))
+        // In a box of its own: connecting takes kilobytes that a wait must not carry along.
+        let connecting = Box::pin(self.connector.get_http_session(peer));
+        connecting.await.map_err(|error| refusal(&error))
     }
 }
 
