@@ -3,6 +3,8 @@
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 use shapegate_core::code::Code;
 
+use crate::hub::HubMetrics;
+
 /// What the gateway counts.
 #[derive(Debug)]
 pub struct Metrics {
@@ -15,6 +17,8 @@ pub struct Metrics {
     pub held: IntGauge,
     /// Requests being served now.
     pub in_flight: IntGauge,
+    /// What the hub counts.
+    pub hub: HubMetrics,
 }
 
 impl Metrics {
@@ -48,6 +52,7 @@ impl Metrics {
             )?,
             held: gauge("held_polls", "Long polls and streams that wait now.")?,
             in_flight: gauge("requests_in_flight", "Requests being served now.")?,
+            hub: HubMetrics::new()?,
         };
         metrics.register()?;
         Ok(metrics)
@@ -61,7 +66,8 @@ impl Metrics {
         self.registry
             .register(Box::new(self.dropped_parameters.clone()))?;
         self.registry.register(Box::new(self.held.clone()))?;
-        self.registry.register(Box::new(self.in_flight.clone()))
+        self.registry.register(Box::new(self.in_flight.clone()))?;
+        self.hub.register(&self.registry)
     }
 
     /// A request was answered with `status`.

@@ -19,10 +19,10 @@ use super::body;
 use super::context::RequestContext;
 use super::cors::{self, CorsGrant};
 use super::state::{Loaded, State};
-use crate::hub::Upstream;
 use crate::hub::health::Health;
 use crate::hub::upstream::Along;
 use crate::hub::version::SUBSETS_SINCE;
+use crate::hub::{Upstream, Wanted};
 use crate::identity::CredentialHeaders;
 use crate::tenant::{Found, ServedShape, Tenant};
 
@@ -51,8 +51,12 @@ pub struct Admitted {
     pub permit: Permit,
     /// The only request that may go upstream for it.
     pub request: UpstreamRequest,
+    /// Whose it is.
+    pub tenant: Arc<str>,
     /// Which upstream.
     pub upstream: Arc<Upstream>,
+    /// Whether others who are permitted the same may share the answer.
+    pub shares: bool,
     /// Headers that go along.
     pub along: Along,
     /// What the answer must be like.
@@ -61,6 +65,19 @@ pub struct Admitted {
     pub audience: Audience,
     /// The moment until which it holds.
     pub until: Option<Until>,
+}
+
+impl Admitted {
+    /// What the hub is asked for.
+    pub fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            tenant: &self.tenant,
+            upstream: &self.upstream,
+            request: &self.request,
+            along: &self.along,
+            shares: self.shares,
+        }
+    }
 }
 
 /// Admits a request, or says why not.
@@ -319,6 +336,8 @@ fn build(
         expected: Expected::of(&request, along.if_none_match.is_some()),
         until: permit.until(),
         audience,
+        tenant: Arc::clone(tenant.id()),
+        shares: shape.shares_waits(),
         upstream,
         along,
         request,

@@ -12,6 +12,7 @@ use shapegate_core::answer::{
 };
 use shapegate_core::code::{Code, Refusal};
 use shapegate_core::handle::{HandleBinding, UpstreamHandle};
+use shapegate_core::request::Verb;
 
 use super::admit::Admitted;
 use super::context::RequestContext;
@@ -19,6 +20,7 @@ use super::cors::CorsGrant;
 use super::held::Early;
 use super::state::State;
 use crate::admin::Metrics;
+use crate::hub::Head;
 use crate::hub::health::Health;
 use crate::identity::challenge;
 
@@ -92,6 +94,47 @@ fn copy_headers(
         head.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
     }
     Ok(())
+}
+
+/// The header that a client gets for an answer that is shared, whose body has `length` bytes if all of it
+/// has come. A condition of the client's that names the answer makes it 304.
+///
+/// # Errors
+/// When a value is not a header value: a fault of this file.
+pub fn shared(
+    shared: &Head,
+    length: Option<usize>,
+    admitted: &Admitted,
+    reply: &Reply<'_>,
+) -> pingora_core::Result<ResponseHeader> {
+    let not_modified =
+        shared.status() == StatusCode::OK && shared.is_named_by(admitted.along.if_none_match.as_ref());
+    let status = if not_modified {
+        StatusCode::NOT_MODIFIED
+    } else {
+        shared.status()
+    };
+    let mut head = ResponseHeader::build_no_case(status, Some(24))?;
+    for (name, value, rule) in shared.fields() {
+        match rule {
+            HeaderRule::Framing if not_modified => {}
+            HeaderRule::Pass | HeaderRule::Framing => head.append_header(name, value).map(drop)?,
+            HeaderRule::Rebind => {
+                if let Some(value) = rebind(name, value, admitted.permit.handles()) {
+                    head.insert_header(name, value)?;
+                }
+            }
+            HeaderRule::Drop => {}
+        }
+    }
+    if !is_bodyless_status(status) && !head.headers.contains_key(header::CONTENT_LENGTH) {
+        match length.filter(|_| admitted.expected.verb != Verb::Head) {
+            Some(length) => head.insert_header(header::CONTENT_LENGTH, HeaderValue::from(length))?,
+            None => head.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?,
+        }
+    }
+    label(&mut head, admitted, shared.cache_control(), reply)?;
+    Ok(head)
 }
 
 /// A header with a handle in it, as the client knows the handle.

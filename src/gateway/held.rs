@@ -2,20 +2,18 @@
 //! process goes away.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
-use bytes::Bytes;
 use pingora_proxy::Session;
-use shapegate_core::answer::rejected;
-use shapegate_core::code::{Code, Refusal};
-use shapegate_core::limits::ERROR_BODY_BYTES_MAX;
+use shapegate_core::code::Refusal;
 use shapegate_core::time::{Monotonic, Until};
 use tokio::sync::watch;
 
 use super::admit::{Admitted, is_still_permitted};
 use super::answer::{self, Reply};
 use super::state::State;
-use crate::hub::Fetched;
-use crate::hub::upstream::READ_TIMEOUT;
+use crate::hub::shared::{Cut, Reader, Start};
+use crate::hub::stream::EventEnd;
 
 /// How long a stream that must end may take to reach the end of an event.
 const EVENT_END_TIMEOUT: std::time::Duration = std::time::Duration::from_millis(500);
@@ -63,6 +61,7 @@ impl<'a> Ends<'a> {
     ///
     /// What ends the permission is looked at first: an answer that comes at the same moment is not handed out.
     async fn race<T>(&mut self, session: &mut Session, coming: impl Future<Output = T>) -> First<T> {
+        let waits = self.admitted.request.waits();
         tokio::pin!(coming);
         loop {
             tokio::select! {
@@ -72,7 +71,8 @@ impl<'a> Ends<'a> {
                 _ = self.changes.changed() => {}
                 came = &mut coming => return self.unless_over(came),
                 error = left(session) => return First::Left(error),
-                () = &mut self.drain => return First::Early(Early::Drain),
+                // What is finite is finished.
+                () = &mut self.drain, if waits => return First::Early(Early::Drain),
             }
             if !is_still_permitted(self.state, session, self.admitted).await {
                 return First::Early(Early::Permission);
@@ -105,7 +105,7 @@ async fn ended(permission: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>
     }
 }
 
-/// Fetches what was permitted and answers with it.
+/// Asks the hub for what was permitted, and answers with it.
 ///
 /// # Errors
 /// A fault of the client's connection, or of the upstream after the answer has begun: then the connection must
@@ -117,149 +117,119 @@ pub async fn serve(
     reply: &Reply<'_>,
 ) -> pingora_core::Result<()> {
     let _held = Held::new(state, admitted.request.waits());
-    let mut ends = Ends::of(state, admitted);
-    let asking = state.fetch.ask(
-        &admitted.upstream,
-        &admitted.request,
-        &admitted.along,
-        READ_TIMEOUT,
-    );
-    match ends.race(session, asking).await {
-        First::Came(Ok(fetched)) => pass_on(session, fetched, &mut ends, reply).await,
+    let reader = state.hub.ask(&admitted.wanted());
+    let mut wait = Wait {
+        ends: Ends::of(state, admitted),
+        reader,
+    };
+    match wait.start(session).await {
+        First::Came(Ok(start)) => wait.pass_on(session, &start, reply).await,
         First::Came(Err(refusal)) => answer::refuse(session, &refusal, reply).await,
         First::Early(early) => answer::nothing_new(state, session, admitted, early, reply).await,
         First::Left(error) => Err(error),
     }
 }
 
-/// Answers with what was fetched, a piece at a time.
-async fn pass_on(
-    session: &mut Session,
-    mut fetched: Fetched,
-    ends: &mut Ends<'_>,
-    reply: &Reply<'_>,
-) -> pingora_core::Result<()> {
-    let head = match answer::relabel(&fetched.head, ends.admitted, reply) {
-        Ok(head) => head,
-        Err(refusal) if refusal.code == Code::UpstreamRejected => {
-            let refusal = rejected(&start_of_body(&mut fetched).await);
-            return answer::refuse(session, &refusal, reply).await;
-        }
-        Err(refusal) => return answer::refuse(session, &refusal, reply).await,
-    };
-    let bodyless = answer::is_bodyless(session, &head);
-    session.write_response_header(Box::new(head), bodyless).await?;
-    if !bodyless {
-        stream(session, &mut fetched, ends).await?;
-    }
-    ends.state.fetch.release(fetched).await;
-    Ok(())
+/// One who waits for an answer that others may read, too.
+struct Wait<'a> {
+    ends: Ends<'a>,
+    reader: Reader,
 }
 
-/// As much of an error's body as is worth logging.
-async fn start_of_body(fetched: &mut Fetched) -> Vec<u8> {
-    let mut start = Vec::new();
-    while let Ok(Some(piece)) = fetched.next().await {
-        start.extend_from_slice(&piece);
-        if start.len() >= ERROR_BODY_BYTES_MAX {
-            break;
+impl Wait<'_> {
+    async fn start(&mut self, session: &mut Session) -> First<Result<Start, Arc<Refusal>>> {
+        self.ends.race(session, self.reader.start()).await
+    }
+
+    /// Answers with what comes, a piece at a time.
+    async fn pass_on(
+        mut self,
+        session: &mut Session,
+        start: &Start,
+        reply: &Reply<'_>,
+    ) -> pingora_core::Result<()> {
+        let head = answer::shared(&start.head, start.length, self.ends.admitted, reply)?;
+        let bodyless = answer::is_bodyless(session, &head);
+        session.write_response_header(Box::new(head), bodyless).await?;
+        if bodyless {
+            return Ok(());
+        }
+        if self.ends.admitted.request.is_sse() {
+            self.stream(session).await
+        } else {
+            self.body(session).await
         }
     }
-    start
-}
 
-async fn stream(
-    session: &mut Session,
-    fetched: &mut Fetched,
-    ends: &mut Ends<'_>,
-) -> pingora_core::Result<()> {
-    let sse = ends.admitted.request.is_sse();
-    let mut stands = EventEnd::Reached;
-    loop {
-        let piece = if sse {
-            match ends.race(session, fetched.next()).await {
+    /// What has begun to be handed out was permitted as a whole, and ends by itself.
+    async fn body(&mut self, session: &mut Session) -> pingora_core::Result<()> {
+        loop {
+            let piece = tokio::select! {
+                biased;
+                piece = self.reader.next() => piece,
+                error = left(session) => return Err(error),
+            };
+            match piece.map_err(|cut| self.broken_off(&cut))? {
+                Some(piece) => session.write_response_body(Some(piece), false).await?,
+                None => return session.write_response_body(None, true).await,
+            }
+        }
+    }
+
+    async fn stream(&mut self, session: &mut Session) -> pingora_core::Result<()> {
+        let mut stands = EventEnd::Reached;
+        loop {
+            let piece = match self.ends.race(session, self.reader.next()).await {
                 First::Came(piece) => piece,
                 First::Left(error) => return Err(error),
-                First::Early(_) => return end_stream(session, fetched, ends.state, stands).await,
+                First::Early(_) => return self.end_stream(session, stands).await,
+            };
+            match piece {
+                Ok(Some(piece)) => {
+                    stands = stands.after(&piece);
+                    session.write_response_body(Some(piece), false).await?;
+                }
+                // A laggard asks again, from where it stands.
+                Err(Cut::Behind) if stands == EventEnd::Reached => {
+                    self.ends.state.metrics.hub.behind.inc();
+                    return session.write_response_body(None, true).await;
+                }
+                Err(cut) => return Err(self.broken_off(&cut)),
+                Ok(None) => return session.write_response_body(None, true).await,
             }
-        } else {
-            tokio::select! {
-                biased;
-                piece = fetched.next() => piece,
-                error = left(session) => return Err(error),
+        }
+    }
+
+    /// Ends a stream of events after a whole event, waiting a little for it if one is on its way.
+    async fn end_stream(&mut self, session: &mut Session, mut stands: EventEnd) -> pingora_core::Result<()> {
+        let clock = &self.ends.state.clock;
+        let mut overdue = clock.sleep_until(Monotonic(clock.now().monotonic.0 + EVENT_END_TIMEOUT));
+        while stands != EventEnd::Reached {
+            let piece = tokio::select! {
+                piece = self.reader.next() => piece.map_err(|cut| self.broken_off(&cut))?,
+                () = &mut overdue => return Err(broken_off("an event did not end in time")),
+            };
+            let Some(piece) = piece else { break };
+            let rest = stands.up_to_end(&piece);
+            stands = stands.after(&rest);
+            session.write_response_body(Some(rest), false).await?;
+        }
+        session.write_response_body(None, true).await
+    }
+
+    /// What ends a connection whose answer does not go on.
+    fn broken_off(&self, cut: &Cut) -> Box<pingora_core::Error> {
+        match cut {
+            Cut::Behind => {
+                self.ends.state.metrics.hub.behind.inc();
+                broken_off("the client was too far behind the others")
             }
-        };
-        match piece.map_err(|refusal| broken_off(&refusal))? {
-            Some(piece) => {
-                stands = stands.after(&piece);
-                session.write_response_body(Some(piece), false).await?;
-            }
-            None => return session.write_response_body(None, true).await,
+            Cut::Broken(refusal) => broken_off(refusal.detail.as_deref().unwrap_or(&refusal.message)),
         }
     }
 }
 
-/// Ends a stream of events after a whole event, waiting a little for it if one is on its way.
-async fn end_stream(
-    session: &mut Session,
-    fetched: &mut Fetched,
-    state: &State,
-    mut stands: EventEnd,
-) -> pingora_core::Result<()> {
-    let wait_end = Monotonic(state.clock.now().monotonic.0 + EVENT_END_TIMEOUT);
-    let mut overdue = state.clock.sleep_until(wait_end);
-    while stands != EventEnd::Reached {
-        let piece = tokio::select! {
-            piece = fetched.next() => piece.map_err(|refusal| broken_off(&refusal))?,
-            () = &mut overdue => return Err(broken_off_error("an event did not end in time")),
-        };
-        let Some(piece) = piece else { break };
-        let rest = stands.up_to_end(&piece);
-        stands = stands.after(&rest);
-        session.write_response_body(Some(rest), false).await?;
-    }
-    session.write_response_body(None, true).await
-}
-
-/// How near a stream stands to the end of an event, which is an empty line; pieces may come apart anywhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum EventEnd {
-    /// Within a line.
-    Ahead,
-    /// After a line's end.
-    Near,
-    /// After a whole event, or at the start.
-    Reached,
-}
-
-impl EventEnd {
-    /// Where the stream stands once `piece` has been written.
-    fn after(self, piece: &[u8]) -> Self {
-        match (piece, self) {
-            ([], _) => self,
-            ([.., b'\n', b'\n'], _) | ([b'\n'], Self::Near | Self::Reached) => Self::Reached,
-            ([.., b'\n'], _) => Self::Near,
-            _ => Self::Ahead,
-        }
-    }
-
-    /// The part of `piece` up to the end of the event under way; all of it if that does not come.
-    fn up_to_end(self, piece: &Bytes) -> Bytes {
-        let length = if self == Self::Near && piece.starts_with(b"\n") {
-            1
-        } else {
-            let empty_line = piece.windows(2).position(|two| two == b"\n\n");
-            empty_line.map_or(piece.len(), |at| at + 2)
-        };
-        piece.slice(..length)
-    }
-}
-
-fn broken_off(refusal: &Refusal) -> Box<pingora_core::Error> {
-    broken_off_error(refusal.detail.as_deref().unwrap_or(&refusal.message))
-}
-
-fn broken_off_error(detail: &str) -> Box<pingora_core::Error> {
+fn broken_off(detail: &str) -> Box<pingora_core::Error> {
     pingora_core::Error::explain(pingora_core::ErrorType::ConnectionClosed, detail.to_owned()).into_up()
 }
 
@@ -280,37 +250,5 @@ impl Drop for Held<'_> {
         if let Some(state) = self.0 {
             state.metrics.held.dec();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stream_ends_after_a_whole_event_however_it_comes_apart() {
-        let text = b"data: 1\ndata: 2\n\n: comment\n\n";
-        for size in 1..=text.len() {
-            let mut stands = EventEnd::Reached;
-            let mut seen = Vec::new();
-            for piece in text.chunks(size) {
-                stands = stands.after(piece);
-                seen.extend_from_slice(piece);
-                let whole = seen.ends_with(b"\n\n");
-                assert_eq!(stands == EventEnd::Reached, whole, "{seen:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn the_rest_of_an_event_goes_out_and_nothing_of_the_next() {
-        let rest = |stands: EventEnd, piece: &'static str| {
-            let rest = stands.up_to_end(&Bytes::from_static(piece.as_bytes()));
-            String::from_utf8(rest.to_vec()).unwrap()
-        };
-        assert_eq!(rest(EventEnd::Ahead, "x\n\ndata: 2"), "x\n\n");
-        assert_eq!(rest(EventEnd::Ahead, "\ndata: 2\n\ndata: 3"), "\ndata: 2\n\n");
-        assert_eq!(rest(EventEnd::Near, "\ndata: 2\n\n"), "\n");
-        assert_eq!(rest(EventEnd::Near, "more"), "more");
     }
 }

@@ -15,7 +15,8 @@ use super::drain::Drain;
 use super::request_id::RequestIds;
 use crate::admin::Metrics;
 use crate::clock::Clock;
-use crate::hub::{Fetch, Upstream};
+use crate::hub::fetch::SharedFetch;
+use crate::hub::{Fetch, Hub, Upstream};
 use crate::tenant::{Snapshot, Tenant};
 
 /// Decisions remembered; each is a few hundred bytes.
@@ -96,7 +97,9 @@ pub struct State {
     /// The registry.
     pub metrics: Arc<Metrics>,
     /// Connections to upstreams.
-    pub fetch: Fetch,
+    pub fetch: SharedFetch,
+    /// What is shared.
+    pub hub: Arc<Hub>,
     /// Ids for requests.
     pub request_ids: RequestIds,
     /// Bounds on bodies.
@@ -116,6 +119,8 @@ impl State {
             body_limits,
             head_limits,
         } = parts;
+        let fetch = Arc::new(fetch);
+        let hub = Hub::new(Arc::clone(&fetch), Arc::clone(&clock), metrics.hub.clone());
         Arc::new(Self {
             loaded: ArcSwap::new(Loaded::new(snapshot)),
             changes: watch::Sender::new(0),
@@ -123,6 +128,7 @@ impl State {
             clock,
             metrics,
             fetch,
+            hub,
             request_ids,
             body_limits,
             head_limits,

@@ -13,6 +13,7 @@ use shapegate_core::upstream::{Secret, UpstreamBase, UpstreamRequest};
 
 use super::addresses::Addresses;
 use super::health::HealthMemory;
+use super::key::Place;
 
 /// How long a TCP connection to an upstream may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -48,6 +49,7 @@ pub struct UpstreamSettings {
 pub struct Upstream {
     settings: UpstreamSettings,
     addresses: Arc<Addresses>,
+    place: Arc<Place>,
     host: HeaderValue,
     peer: HttpPeer,
     encodes: AtomicBool,
@@ -55,7 +57,7 @@ pub struct Upstream {
 }
 
 /// Headers that go along with a request to an upstream.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Along {
     /// A strong entity tag as the upstream wrote it.
     pub if_none_match: Option<HeaderValue>,
@@ -78,6 +80,13 @@ impl Upstream {
         };
         Ok(Self {
             host: HeaderValue::from_str(&authority)?,
+            place: Arc::new(Place {
+                host: settings.host.clone(),
+                port: settings.port,
+                tls: settings.tls,
+                trust_domain: settings.trust_domain,
+                base: settings.base.clone(),
+            }),
             addresses: Addresses::of(&settings.host, settings.port),
             peer: peer_template(&settings),
             encodes: AtomicBool::new(false),
@@ -112,19 +121,15 @@ impl Upstream {
         &self.health
     }
 
+    /// Which Electric it is.
+    pub fn place(&self) -> &Arc<Place> {
+        &self.place
+    }
+
     /// Whether the same requests to both would reach the same shapes.
     pub fn is_same_place(&self, other: &Self) -> bool {
-        let place = |upstream: &Self| {
-            let UpstreamSettings {
-                host,
-                port,
-                tls,
-                base,
-                ..
-            } = &upstream.settings;
-            (host.clone(), *port, *tls, base.clone())
-        };
-        place(self) == place(other)
+        let (one, other) = (&*self.place, &*other.place);
+        (&one.host, one.port, one.tls, &one.base) == (&other.host, other.port, other.tls, &other.base)
     }
 
     /// Whether it has sent a content coding that it was not asked for; its finite answers then go the way

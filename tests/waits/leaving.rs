@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::place::{held, polling, streaming, synced, users};
+use crate::place::{held, polling, streaming, synced, unshared, users};
 use crate::support::gateway::{Gateway, get, origin};
 use crate::support::patience::{soon, until};
 use crate::support::scripted::{GOOD_HEAD, Scripted};
@@ -33,7 +33,7 @@ async fn a_client_that_leaves_its_stream_ends_the_stream_upstream() {
 
 #[tokio::test]
 async fn two_hundred_waiters_that_leave_at_once_leave_nothing_behind() {
-    let gateway = Gateway::start(&users()).await;
+    let gateway = Gateway::start(&unshared()).await;
     let token = member(1);
     let place = synced(&gateway, &token).await;
     let mut clients = Vec::new();

@@ -30,6 +30,11 @@ pub fn users() -> String {
     format!("{IDENTITY}{USERS}")
 }
 
+/// The same, and every wait has a request of its own.
+pub fn unshared() -> String {
+    users().replace("    table: users\n", "    table: users\n    hub: off\n")
+}
+
 /// A gateway whose time stands still at the moment at which tokens are signed.
 pub async fn timeless() -> (Gateway, ManualClock) {
     let clock = ManualClock::at(UnixMillis::from_seconds(token::now()));
@@ -103,11 +108,12 @@ pub async fn streaming(gateway: &Gateway, place: &Place, token: &str) -> Raw {
 }
 
 async fn waiting(gateway: &Gateway, target: &str, token: &str) -> Raw {
-    let before = gateway.origin.waiting();
+    let before = gateway.state.metrics.held.get();
     let mut client = gateway.connect().await;
     client.send(get(target, Some(token))).await;
+    // What others wait for already is not asked for once more.
     until("the stand-in holds the request", || {
-        gateway.origin.waiting() > before
+        gateway.state.metrics.held.get() > before && gateway.origin.waiting() > 0
     })
     .await;
     client

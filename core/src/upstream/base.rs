@@ -64,7 +64,7 @@ pub enum BaseError {
 }
 
 /// The constant parts of every request to one upstream.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UpstreamBase {
     path: Arc<str>,
     source: Arc<str>,

@@ -1,0 +1,172 @@
+//! The fetches under way, by what they fetch, and the room that they have for it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use prometheus::IntGauge;
+
+use super::key::Key;
+use super::shared::{Filler, Reader, Shared, Sort};
+
+/// What answers under way may keep together, in bytes, before they keep pace with their readers instead.
+pub const UNDERWAY_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// The fetches under way.
+pub struct Underway {
+    fetches: Mutex<Table>,
+    kept: Arc<Kept>,
+}
+
+type Table = HashMap<Arc<Key>, Arc<Shared>>;
+
+struct Kept {
+    bytes: AtomicUsize,
+    bytes_max: usize,
+    gauge: IntGauge,
+}
+
+/// What becomes of one who asks.
+pub enum Turn<T> {
+    /// There is an answer already.
+    Answered(T),
+    /// Somebody asked before.
+    Later(Reader),
+    /// This one is the first, and must see that it is filled.
+    First(Reader, Filler),
+}
+
+impl Underway {
+    /// Fetches whose answers may keep `bytes_max` together, shown by `gauge`.
+    pub fn new(bytes_max: usize, gauge: IntGauge) -> Arc<Self> {
+        let kept = Kept {
+            bytes: AtomicUsize::new(0),
+            bytes_max,
+            gauge,
+        };
+        Arc::new(Self {
+            fetches: Mutex::default(),
+            kept: Arc::new(kept),
+        })
+    }
+
+    /// Joins the fetch of `key`, or starts one unless `answered` gives its answer: a fetch that has just
+    /// ended has left its answer where that looks.
+    pub fn join<T>(self: &Arc<Self>, key: Key, sort: Sort, answered: impl FnOnce() -> Option<T>) -> Turn<T> {
+        let mut fetches = self.lock();
+        if let Some(shared) = fetches.get(&key) {
+            return Turn::Later(shared.reader());
+        }
+        if let Some(answer) = answered() {
+            return Turn::Answered(answer);
+        }
+        let (shared, key) = (Shared::new(Room::of(&self.kept)), Arc::new(key));
+        let listing = Listing(Some((Arc::clone(self), Arc::clone(&key))));
+        fetches.insert(key, Arc::clone(&shared));
+        drop(fetches);
+        Turn::First(shared.reader(), Filler::new(shared, listing, sort))
+    }
+
+    /// Starts a fetch that nobody joins.
+    pub fn alone(&self, sort: Sort) -> (Reader, Filler) {
+        let shared = Shared::new(Room::of(&self.kept));
+        (shared.reader(), Filler::new(shared, Listing(None), sort))
+    }
+
+    /// How many can be joined.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.fetches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where a fetch can be joined, if anywhere.
+#[derive(Clone)]
+pub(super) struct Listing(Option<(Arc<Underway>, Arc<Key>)>);
+
+impl Listing {
+    /// Nobody joins any more.
+    pub(super) fn remove(&self, shared: &Arc<Shared>) {
+        self.remove_if(shared, |_| true);
+    }
+
+    /// Nobody joins any more, unless somebody reads; says whether that is so.
+    pub(super) fn remove_unread(&self, shared: &Arc<Shared>) -> bool {
+        self.remove_if(shared, |shared| !shared.has_readers())
+    }
+
+    fn remove_if(&self, shared: &Arc<Shared>, condition: impl FnOnce(&Shared) -> bool) -> bool {
+        let Some((underway, key)) = &self.0 else {
+            return condition(shared);
+        };
+        let mut fetches = underway.lock();
+        let lawful = condition(shared);
+        let listed = fetches.get(key).is_some_and(|listed| Arc::ptr_eq(listed, shared));
+        if lawful && listed {
+            fetches.remove(key);
+        }
+        lawful
+    }
+}
+
+/// The part of the common room that one answer has taken; given back when it is dropped.
+pub(super) struct Room {
+    kept: Arc<Kept>,
+    taken: AtomicUsize,
+}
+
+impl Room {
+    fn of(kept: &Arc<Kept>) -> Self {
+        Self {
+            kept: Arc::clone(kept),
+            taken: AtomicUsize::new(0),
+        }
+    }
+
+    /// Takes `bytes` if there is room.
+    pub(super) fn take(&self, bytes: usize) -> bool {
+        let add = |kept: usize| kept.checked_add(bytes).filter(|sum| *sum <= self.kept.bytes_max);
+        let taken = self
+            .kept
+            .bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add)
+            .is_ok();
+        if taken {
+            self.note(bytes);
+        }
+        taken
+    }
+
+    /// Takes `bytes` whether there is room or not.
+    pub(super) fn take_anyway(&self, bytes: usize) {
+        self.kept.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.note(bytes);
+    }
+
+    fn note(&self, bytes: usize) {
+        self.taken.fetch_add(bytes, Ordering::Relaxed);
+        self.kept.gauge.add(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Gives `bytes` back, at most what was taken.
+    pub(super) fn give_back(&self, bytes: usize) {
+        let bytes = bytes.min(self.taken.load(Ordering::Relaxed));
+        self.taken.fetch_sub(bytes, Ordering::Relaxed);
+        self.kept.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.kept.gauge.sub(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.give_back(usize::MAX);
+    }
+}

@@ -1,0 +1,16 @@
+//! What is shared among those who are permitted the same, and what never is.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice
+)]
+
+mod support;
+
+#[path = "hub/collapse.rs"]
+mod collapse;
+#[path = "waits/place.rs"]
+#[allow(dead_code, reason = "shared with the tests of waits")]
+mod place;
