@@ -18,6 +18,7 @@ use shapegate_core::upstream::UpstreamRequest;
 use super::body;
 use super::context::RequestContext;
 use super::cors::{self, CorsGrant};
+use super::framing;
 use super::state::{Loaded, State};
 use crate::hub::Upstream;
 use crate::hub::health::Health;
@@ -75,6 +76,11 @@ pub async fn admit(
     let head = session.req_header();
     let tenant = loaded.tenant_of(head)?;
     ctx.cors = CorsGrant::of(tenant.cors(), &head.headers);
+    if let Err(refusal) = framing::check(session.as_downstream()) {
+        session.as_downstream_mut().set_keepalive(None);
+        return Err(refusal);
+    }
+    let head = session.req_header();
     check_head(head, state)?;
     let (path, query) = target(head)?;
     let found = tenant.find(path).ok_or_else(not_found)?;
