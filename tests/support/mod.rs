@@ -10,5 +10,8 @@
     unreachable_pub
 )]
 pub mod gateway;
+pub mod http2;
+pub mod logs;
+pub mod process;
 pub mod raw;
 pub mod token;

@@ -1,9 +1,13 @@
 //! A client that sends exactly the bytes it is given and reads what comes back, keep-alive included.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+/// How long the other side may be silent before a test gives up.
+const SILENCE_MAX: Duration = Duration::from_secs(20);
 
 /// An answer as it was on the wire.
 #[derive(Debug, Clone)]
@@ -76,7 +80,8 @@ impl Raw {
 
     async fn fill(&mut self) -> bool {
         let mut piece = [0; 16 * 1024];
-        match self.stream.read(&mut piece).await {
+        let read = tokio::time::timeout(SILENCE_MAX, self.stream.read(&mut piece));
+        match read.await.expect("an answer or an end, not silence") {
             Ok(0) | Err(_) => false,
             Ok(n) => {
                 self.buffer.extend_from_slice(&piece[..n]);
