@@ -81,22 +81,22 @@ impl Fetch {
         Ok(fetched)
     }
 
-    /// Sends a request of our own and gives the answer's status and the start of its body.
-    pub async fn status_of(
+    /// Sends a request of our own, without a secret, and gives the answer's header and the start of its body.
+    pub async fn probe(
         &self,
         upstream: &Upstream,
         head: pingora_core::Result<RequestHeader>,
         read_timeout: Duration,
-    ) -> Option<(u16, String)> {
+    ) -> Option<(ResponseHeader, String)> {
         let peer = upstream.peer(read_timeout).ok()?;
         let (mut session, _) = self.connect(&peer).await.ok()?;
         session.set_read_timeout(Some(read_timeout));
         session.write_request_header(Box::new(head.ok()?)).await.ok()?;
         session.finish_request_body().await.ok()?;
         session.read_response_header().await.ok()?;
-        let status = session.response_header()?.status.as_u16();
+        let head = session.response_header()?.clone();
         let body = session.read_response_body().await.ok()?.unwrap_or_default();
-        Some((status, String::from_utf8_lossy(&body).into_owned()))
+        Some((head, String::from_utf8_lossy(&body).into_owned()))
     }
 
     /// Gives a connection whose answer was read to its end back to the pool.
@@ -108,10 +108,9 @@ impl Fetch {
     }
 
     async fn connect(&self, peer: &HttpPeer) -> Result<(HttpSession, bool), Refusal> {
-        self.connector
-            .get_http_session(peer)
-            .await
-            .map_err(|error| refusal(&error))
+        // In a box of its own: connecting takes kilobytes that a wait must not carry along.
+        let connecting = Box::pin(self.connector.get_http_session(peer));
+        connecting.await.map_err(|error| refusal(&error))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::world::{
 #[tokio::test]
 async fn e1_another_table_is_refused_or_dropped_where_the_route_says_so() {
     let gateway = start().await;
-    for table in ["items", "public.items", "Users", "%22Users%22", "other.users", "users%2Citems", "users;drop"] {
+    for table in ["items", "public.items", "%22Users%22", "other.users", "users%2Citems", "users;drop"] {
         let answer = ask(&gateway, &users_with(&format!("&table={table}"))).await;
         assert!(matches!(&*answer.code(), "parameter_not_allowed" | "parameter_malformed"), "{table}");
         assert_refused(&gateway, &answer, 400, &answer.code(), table);

@@ -74,7 +74,9 @@ pub(crate) async fn start() -> Gateway {
 /// A gateway over HTTP/2.
 pub(crate) async fn start_http2() -> Gateway {
     logs::keep();
-    Gateway::speaking(http2::negotiated, origin(), &config(), Arc::new(SystemClock)).await
+    let origin = origin();
+    let url = origin.url();
+    Gateway::speaking(http2::negotiated, origin, url, &config(), Arc::new(SystemClock)).await
 }
 
 /// The server's own shape for a member of organisation 1, from the start, and nothing else.

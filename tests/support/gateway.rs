@@ -63,18 +63,25 @@ impl Gateway {
     }
 
     pub async fn before(origin: Origin, rest: &str, clock: Arc<dyn Clock>) -> Self {
-        Self::speaking(|tcp| Box::new(L4Stream::from(tcp)), origin, rest, clock).await
+        let url = origin.url();
+        Self::before_url(origin, url, rest, clock).await
+    }
+
+    /// A gateway whose upstream is at `url`; the stand-in is there, but nothing asks it unless that is its URL.
+    pub async fn before_url(origin: Origin, url: String, rest: &str, clock: Arc<dyn Clock>) -> Self {
+        Self::speaking(|tcp| Box::new(L4Stream::from(tcp)), origin, url, rest, clock).await
     }
 
     /// A gateway that takes what `wrap` makes of a connection.
     pub async fn speaking(
         wrap: fn(TcpStream) -> Stream,
         origin: Origin,
+        url: String,
         rest: &str,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let variables = Variables(HashMap::from([
-            ("ELECTRIC_URL".to_owned(), origin.url()),
+            ("ELECTRIC_URL".to_owned(), url),
             ("ELECTRIC_SECRET".to_owned(), ELECTRIC_SECRET.to_owned()),
             ("JWT_SECRET".to_owned(), JWT_SECRET.to_owned()),
         ]));

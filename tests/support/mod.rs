@@ -12,6 +12,8 @@
 pub mod gateway;
 pub mod http2;
 pub mod logs;
+pub mod patience;
 pub mod process;
 pub mod raw;
+pub mod scripted;
 pub mod token;

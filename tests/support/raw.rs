@@ -50,8 +50,13 @@ pub struct Raw {
 
 impl Raw {
     pub async fn connect(address: SocketAddr) -> Self {
+        Self::over(TcpStream::connect(address).await.expect("a listening gateway"))
+    }
+
+    /// A connection that was made elsewhere.
+    pub fn over(stream: TcpStream) -> Self {
         Self {
-            stream: TcpStream::connect(address).await.expect("a listening gateway"),
+            stream,
             buffer: Vec::new(),
         }
     }
@@ -88,15 +93,8 @@ impl Raw {
     }
 
     async fn fill(&mut self) -> bool {
-        let mut piece = [0; 16 * 1024];
-        let read = tokio::time::timeout(SILENCE_MAX, self.stream.read(&mut piece));
-        match read.await.expect("an answer or an end, not silence") {
-            Ok(0) | Err(_) => false,
-            Ok(n) => {
-                self.buffer.extend_from_slice(&piece[..n]);
-                true
-            }
-        }
+        let read = tokio::time::timeout(SILENCE_MAX, self.stream.read_buf(&mut self.buffer));
+        matches!(read.await.expect("an answer or an end, not silence"), Ok(1..))
     }
 
     /// The next answer; `None` if the connection closes before one.
