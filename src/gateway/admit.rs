@@ -34,7 +34,7 @@ const TRACEPARENT_BYTES: usize = 55;
 pub enum Admission {
     /// It goes through Pingora's proxying.
     Finite(Box<Admitted>),
-    /// It is fetched and awaited.
+    /// It is fetched, and awaited if it waits.
     Held(Box<Admitted>),
     /// A preflight, and the methods of its route.
     Preflight(&'static str),
@@ -320,7 +320,8 @@ fn build(
     } else {
         Audience::Private
     };
-    let held = request.waits() || upstream.encodes();
+    // Pingora sends a body while it reads the client's, and that has been read by now.
+    let held = request.waits() || request.body().is_some() || upstream.wants_fetch();
     let admitted = Box::new(Admitted {
         expected: Expected::of(&request, along.if_none_match.is_some()),
         until: permit.until(),

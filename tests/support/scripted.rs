@@ -48,6 +48,13 @@ impl Scripted {
         }
     }
 
+    /// Whether nobody has connected since the last connection was taken.
+    pub async fn is_left_alone(&self) -> bool {
+        let next = self.listener.accept();
+        tokio::pin!(next);
+        futures_util::poll!(&mut next).is_pending()
+    }
+
     /// The next connection and the head of the request on it.
     pub async fn asked(&self) -> (Exchange, String) {
         let mut exchange = self.accept().await;
@@ -83,6 +90,22 @@ impl Exchange {
             .write_all(bytes.as_ref())
             .await
             .expect("an open connection");
+    }
+
+    /// Sends, and says whether the other side still listens.
+    pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.stream.write_all(bytes.as_ref()).await.is_ok()
+    }
+
+    /// A body of so many bytes, after its head.
+    pub async fn body(&mut self, length: usize) -> String {
+        while self.buffer.len() < length {
+            let mut piece = [0; 4096];
+            let n = self.stream.read(&mut piece).await.expect("an open connection");
+            assert!(n > 0, "the body breaks off");
+            self.buffer.extend_from_slice(&piece[..n]);
+        }
+        String::from_utf8(self.buffer.drain(..length).collect()).expect("a UTF-8 body")
     }
 
     /// One chunk of a chunked body; an empty one ends it.
