@@ -27,3 +27,5 @@ mod refused;
 mod routes;
 #[path = "config/secrets.rs"]
 mod secrets;
+#[path = "config/tls.rs"]
+mod tls;

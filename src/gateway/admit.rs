@@ -18,6 +18,7 @@ use shapegate_core::upstream::UpstreamRequest;
 use super::body;
 use super::context::RequestContext;
 use super::cors::{self, CorsGrant};
+use super::framing;
 use super::state::{Loaded, State};
 use crate::hub::Upstream;
 use crate::hub::health::Health;
@@ -33,7 +34,7 @@ const TRACEPARENT_BYTES: usize = 55;
 pub enum Admission {
     /// It goes through Pingora's proxying.
     Finite(Box<Admitted>),
-    /// It is fetched and awaited.
+    /// It is fetched, and awaited if it waits.
     Held(Box<Admitted>),
     /// A preflight, and the methods of its route.
     Preflight(&'static str),
@@ -76,6 +77,11 @@ pub async fn admit(
     let head = session.req_header();
     let tenant = loaded.tenant_of(head)?;
     ctx.cors = CorsGrant::of(tenant.cors(), &head.headers);
+    if let Err(refusal) = framing::check(session.as_downstream()) {
+        session.as_downstream_mut().set_keepalive(None);
+        return Err(refusal);
+    }
+    let head = session.req_header();
     check_head(head, state)?;
     let (path, query) = target(head)?;
     let found = tenant.find(path).ok_or_else(not_found)?;
@@ -314,7 +320,8 @@ fn build(
     } else {
         Audience::Private
     };
-    let held = request.waits() || upstream.encodes();
+    // Pingora sends a body while it reads the client's, and that has been read by now.
+    let held = request.waits() || request.body().is_some() || upstream.wants_fetch();
     let admitted = Box::new(Admitted {
         expected: Expected::of(&request, along.if_none_match.is_some()),
         until: permit.until(),

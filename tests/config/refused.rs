@@ -284,6 +284,10 @@ fn a_shape_lets_somebody_in_and_hides_what_is_not_listed() {
         &with_shape("table: users\ncolumns: all\nrules: [{ rows: all }, { rows: none }]"),
         "this rule is never reached",
     );
+}
+
+#[test]
+fn a_shapes_table_and_rules_are_proven_at_load() {
     one(
         &with_shape("table: users\ncolumns: all\nwhere: any\nrules: [{ rows: all }]"),
         "is for open routes",

@@ -5,7 +5,7 @@
 //! these is a token here, so that what is left has one meaning for everybody.
 
 use sqlparser::keywords::Keyword;
-use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
+use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Word};
 
 use super::error::{ClauseError, ClauseProblem, Place};
 use crate::identifier::{self, Identifier};
@@ -19,6 +19,65 @@ const BEFORE_SIGN: &str = "~!@#%^&|`?";
 
 /// How much of an unknown operator a message repeats, in characters.
 const OPERATOR_SHOWN_MAX: usize = 8;
+
+/// The words of our language, those of its types included.
+const KEYWORDS: &[Keyword] = &[
+    Keyword::ALL,
+    Keyword::AND,
+    Keyword::ANY,
+    Keyword::ARRAY,
+    Keyword::AS,
+    Keyword::BETWEEN,
+    Keyword::CAST,
+    Keyword::DISTINCT,
+    Keyword::FALSE,
+    Keyword::FROM,
+    Keyword::ILIKE,
+    Keyword::IN,
+    Keyword::IS,
+    Keyword::LIKE,
+    Keyword::NOT,
+    Keyword::NOTNULL,
+    Keyword::NULL,
+    Keyword::OR,
+    Keyword::SELECT,
+    Keyword::SOME,
+    Keyword::TRUE,
+    Keyword::UNKNOWN,
+    Keyword::WHERE,
+    Keyword::BIGINT,
+    Keyword::BOOL,
+    Keyword::BOOLEAN,
+    Keyword::BYTEA,
+    Keyword::CHARACTER,
+    Keyword::DATE,
+    Keyword::DEC,
+    Keyword::DECIMAL,
+    Keyword::DOUBLE,
+    Keyword::FLOAT,
+    Keyword::FLOAT4,
+    Keyword::FLOAT8,
+    Keyword::INT,
+    Keyword::INT2,
+    Keyword::INT4,
+    Keyword::INT8,
+    Keyword::INTEGER,
+    Keyword::INTERVAL,
+    Keyword::NUMERIC,
+    Keyword::PRECISION,
+    Keyword::REAL,
+    Keyword::SMALLINT,
+    Keyword::TEXT,
+    Keyword::TIME,
+    Keyword::TIMESTAMP,
+    Keyword::TIMESTAMPTZ,
+    Keyword::UUID,
+    Keyword::VARCHAR,
+    Keyword::VARYING,
+    Keyword::WITH,
+    Keyword::WITHOUT,
+    Keyword::ZONE,
+];
 
 /// Cuts a whole text into tokens, without white space.
 pub(super) fn tokens(text: &str) -> Result<Vec<TokenWithSpan>, ClauseError> {
@@ -186,7 +245,7 @@ impl<'a> Lexer<'a> {
         if self.rest.starts_with('\'') || unicode {
             return Err(ClauseProblem::LiteralForm);
         }
-        Ok(Token::make_word(word, None))
+        Ok(keyword_or_name(word))
     }
 
     fn parameter(&mut self) -> Result<Token, ClauseProblem> {
@@ -269,6 +328,18 @@ impl<'a> Lexer<'a> {
         };
         self.take(1);
         Ok(token)
+    }
+}
+
+/// Only the words of our language are keywords to the parser. It knows hundreds more, of all dialects, and
+/// some of them it reads and forgets; as plain names they end in a refusal.
+fn keyword_or_name(text: &str) -> Token {
+    match Token::make_word(text, None) {
+        Token::Word(word) if !KEYWORDS.contains(&word.keyword) => Token::Word(Word {
+            keyword: Keyword::NoKeyword,
+            ..word
+        }),
+        token => token,
     }
 }
 
