@@ -114,9 +114,6 @@ pub async fn admit(
         let read = body::read(session, state.body_limits, &*state.clock).await?;
         asked.take_body(&read)?;
     }
-    if asked.subset.is_some() {
-        require_confined_subsets(state, tenant.upstream()).await?;
-    }
     let head = session.req_header();
     let asking = Asking {
         head,
@@ -126,7 +123,12 @@ pub async fn admit(
     };
     let allowed = decide(&loaded, shape, &asking, &asked)?;
     match allowed.permit(asked, now) {
-        Ok(permit) => build(tenant, shape, permit, head, ctx),
+        Ok(permit) => {
+            if permit.subset().is_some() {
+                require_confined_subsets(state, tenant.upstream()).await?;
+            }
+            build(tenant, shape, permit, head, ctx)
+        }
         Err(Withheld::MustRefetch) => Ok(Admission::MustRefetch),
         Err(Withheld::Refused(refusal)) => Err(refusal),
     }
@@ -320,8 +322,8 @@ fn build(
     } else {
         Audience::Private
     };
-    // Pingora sends a body while it reads the client's, and that has been read by now.
-    let held = request.waits() || request.body().is_some() || upstream.wants_fetch();
+    // Pingora's proxying sends no body once the client's has been read: it would wait for one that is past.
+    let held = request.waits() || head.method == Method::POST || upstream.wants_fetch();
     let admitted = Box::new(Admitted {
         expected: Expected::of(&request, along.if_none_match.is_some()),
         until: permit.until(),
