@@ -18,5 +18,5 @@ pub mod service;
 pub mod state;
 pub mod tls;
 
-pub use server::{ServeError, run};
+pub use server::{ServeError, run, run_with};
 pub use state::State;

@@ -22,6 +22,7 @@ use super::state::{Loaded, State};
 use crate::hub::Upstream;
 use crate::hub::health::Health;
 use crate::hub::upstream::Along;
+use crate::hub::version::SUBSETS_SINCE;
 use crate::identity::CredentialHeaders;
 use crate::tenant::{Found, ServedShape, Tenant};
 
@@ -90,7 +91,10 @@ pub async fn admit(
     let Found::Shapes(endpoint) = found else {
         let upstream = tenant.upstream();
         return Ok(Admission::Health(
-            upstream.health().ask(upstream, &state.fetch, &*state.clock).await,
+            upstream
+                .health()
+                .state(upstream, &state.fetch, &*state.clock)
+                .await,
         ));
     };
     let mut asked = Asked::parse(verb, query, endpoint.declared())?;
@@ -103,6 +107,9 @@ pub async fn admit(
         body::check_head(&session.req_header().headers, state.body_limits)?;
         let read = body::read(session, state.body_limits, &*state.clock).await?;
         asked.take_body(&read)?;
+    }
+    if asked.subset.is_some() {
+        require_confined_subsets(state, tenant.upstream()).await?;
     }
     let head = session.req_header();
     let asking = Asking {
@@ -215,6 +222,23 @@ fn require_identity(shape: &ServedShape, identity: Option<&Identity>) -> Result<
         Code::TokenMissing,
         "A credential is needed: send Authorization: Bearer …",
     ))
+}
+
+/// Subsets go to an Electric alone that is known to confine them.
+async fn require_confined_subsets(state: &State, upstream: &Upstream) -> Result<(), Refusal> {
+    let detail = match upstream
+        .health()
+        .version(upstream, &state.fetch, &*state.clock)
+        .await?
+    {
+        Some(version) if version >= SUBSETS_SINCE => return Ok(()),
+        Some(version) => format!("subsets need Electric {SUBSETS_SINCE} or later, not {version}"),
+        None => {
+            format!("subsets need Electric {SUBSETS_SINCE} or later; the upstream does not tell its version")
+        }
+    };
+    let text = "The upstream cannot be trusted with subsets.";
+    Err(Refusal::new(Code::UpstreamMisconfigured, text).with_detail(detail))
 }
 
 /// What a decision is made from, besides the shape and what is asked.

@@ -199,7 +199,9 @@ impl ProxyHttp for Gateway {
         ctx: &mut RequestContext,
     ) -> pingora_core::Result<Option<Duration>> {
         if let Some(mut replacement) = ctx.replacement.take() {
-            replacement.note(body.take());
+            if let Some(piece) = body.take() {
+                replacement.note(&piece);
+            }
             if end_of_stream {
                 *body = Some(answer::refusal_body(
                     &replacement.refusal(),

@@ -83,21 +83,21 @@ impl Fetch {
         Ok(fetched)
     }
 
-    /// Sends a request of our own and gives the answer's status and the start of its body.
-    pub async fn status_of(
+    /// Sends a request of our own, without a secret, and gives the answer's header and the start of its body.
+    pub async fn probe(
         &self,
         upstream: &Upstream,
         head: pingora_core::Result<RequestHeader>,
         read_timeout: Duration,
-    ) -> Option<(u16, String)> {
+    ) -> Option<(ResponseHeader, String)> {
         let (mut session, _, _) = self.connect(upstream, read_timeout).await.ok()?;
         session.set_read_timeout(Some(read_timeout));
         session.write_request_header(Box::new(head.ok()?)).await.ok()?;
         session.finish_request_body().await.ok()?;
         session.read_response_header().await.ok()?;
-        let status = session.response_header()?.status.as_u16();
+        let head = session.response_header()?.clone();
         let body = session.read_response_body().await.ok()?.unwrap_or_default();
-        Some((status, String::from_utf8_lossy(&body).into_owned()))
+        Some((head, String::from_utf8_lossy(&body).into_owned()))
     }
 
     /// Gives a connection whose answer was read to its end back to the pool.
@@ -117,7 +117,9 @@ impl Fetch {
         let mut more = upstream.addresses().count().min(ADDRESSES_TRIED_MAX);
         loop {
             let peer = upstream.peer(read_timeout)?;
-            match self.connector.get_http_session(&*peer).await {
+            // In a box of its own: connecting takes kilobytes that a wait must not carry along.
+            let connecting = Box::pin(self.connector.get_http_session(&*peer));
+            match connecting.await {
                 Ok((session, reused)) => {
                     upstream.note_reached();
                     return Ok((session, reused, peer));
@@ -215,7 +217,8 @@ fn is_stale(error: &Error) -> bool {
     )
 }
 
-fn unreachable_upstream(detail: impl Into<String>) -> Refusal {
+/// What a client is told when there is no answer; `detail` is for the log.
+pub(super) fn unreachable_upstream(detail: impl Into<String>) -> Refusal {
     Refusal::new(
         Code::UpstreamUnreachable,
         "The upstream cannot be reached at the moment.",

@@ -80,14 +80,7 @@ impl Raw {
     }
 
     async fn fill(&mut self) -> bool {
-        let mut piece = [0; 16 * 1024];
-        match self.stream.read(&mut piece).await {
-            Ok(0) | Err(_) => false,
-            Ok(n) => {
-                self.buffer.extend_from_slice(&piece[..n]);
-                true
-            }
-        }
+        matches!(self.stream.read_buf(&mut self.buffer).await, Ok(1..))
     }
 
     /// The next answer; `None` if the connection closes before one.
