@@ -237,7 +237,7 @@ async fn require_confined_subsets(state: &State, upstream: &Upstream) -> Result<
     let detail = match upstream
         .health()
         .version(upstream, &state.fetch, &*state.clock)
-        .await
+        .await?
     {
         Some(version) if version >= SUBSETS_SINCE => return Ok(()),
         Some(version) => format!("subsets need Electric {SUBSETS_SINCE} or later, not {version}"),
