@@ -284,7 +284,10 @@ fn positions_are_read_by_their_grammar_and_no_other() {
 
 #[test]
 fn a_blank_cursor_is_none_as_the_typescript_client_sends_it_on_its_first_live_request() {
-    assert_eq!(asked("offset=0_inf&handle=a&live=true&cursor=").position.cursor, None);
+    assert_eq!(
+        asked("offset=0_inf&handle=a&live=true&cursor=").position.cursor,
+        None
+    );
 }
 
 #[test]

@@ -322,8 +322,8 @@ fn build(
     } else {
         Audience::Private
     };
-    // Pingora's proxying sends no body once the client's has been read: it would wait for one that is past.
-    let held = request.waits() || head.method == Method::POST || upstream.wants_fetch();
+    // Pingora's proxying sends a body only while it reads the client's, and that is past or was never there.
+    let held = request.waits() || request.body().is_some() || upstream.wants_fetch();
     let admitted = Box::new(Admitted {
         expected: Expected::of(&request, along.if_none_match.is_some()),
         until: permit.until(),
