@@ -11,6 +11,10 @@ mod support;
 
 #[path = "hub/collapse.rs"]
 mod collapse;
+#[path = "hub/events.rs"]
+mod events;
+#[path = "hub/kept.rs"]
+mod kept;
 #[path = "waits/place.rs"]
 #[allow(dead_code, reason = "shared with the tests of waits")]
 mod place;

@@ -80,6 +80,7 @@ fn server_defaults(root: &mut Out, server: &ServerSettings) {
             ),
         );
         put(out, "trusted_proxies", Out::List(Vec::new()));
+        put(out, "cache_status", Out::Plain(server.cache_status.to_string()));
     });
     let admin = match &server.admin {
         AdminListen::Off => plain("off"),
@@ -95,6 +96,7 @@ fn server_defaults(root: &mut Out, server: &ServerSettings) {
         let size = |bytes: usize| Out::Plain(size_text(u64::try_from(bytes).unwrap_or(u64::MAX)));
         put(out, "body_bytes_max", size(limits.body_bytes_max));
         put(out, "header_bytes_max", size(limits.header_bytes_max));
+        put(out, "hub_bytes_max", size(limits.hub_bytes_max));
         put(
             out,
             "connections_max",
@@ -167,6 +169,7 @@ fn client_defaults(out: &mut Out, client: &ClientSettings) {
             SubsetSetting::LimitMax(limit) => {
                 Out::Map(vec![("limit_max".to_owned(), Out::Plain(limit.to_string()))])
             }
+            SubsetSetting::Unlimited => Out::Map(vec![("limit_max".to_owned(), plain("none"))]),
         },
     );
     put(

@@ -23,6 +23,8 @@ pub struct ServerSettings {
     pub tls: Option<Tls>,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: Vec<Network>,
+    /// Whether answers say where they come from (`cache-status`, RFC 9211).
+    pub cache_status: bool,
     /// The operators' own listener.
     pub admin: AdminListen,
     /// Health and metrics for others, read-only.
@@ -80,6 +82,8 @@ pub struct Limits {
     pub body_bytes_max: usize,
     /// Largest request head, bytes.
     pub header_bytes_max: usize,
+    /// Answers that the hub keeps, all together, bytes; 0 keeps none, and only shares what is under way.
+    pub hub_bytes_max: usize,
     /// Most open client connections.
     pub connections_max: usize,
     /// Most open connections from one address; trusted proxies are not counted.
@@ -95,6 +99,7 @@ impl Default for Limits {
         Self {
             body_bytes_max: 256 * 1024,
             header_bytes_max: 32 * 1024,
+            hub_bytes_max: 256 * 1024 * 1024,
             connections_max: 65_536,
             connections_per_address_max: 4_096,
             head_deadline: Duration::from_secs(10),
@@ -118,11 +123,13 @@ pub(super) fn server(
         listen,
         tls,
         trusted_proxies,
+        cache_status,
     } = public?;
     Some(ServerSettings {
         listen,
         tls,
         trusted_proxies,
+        cache_status,
         admin: admin?,
         health: health?,
         limits: limits?,
@@ -133,6 +140,7 @@ struct Public {
     listen: Vec<SocketAddr>,
     tls: Option<Tls>,
     trusted_proxies: Vec<Network>,
+    cache_status: bool,
 }
 
 impl Default for Public {
@@ -141,6 +149,7 @@ impl Default for Public {
             listen: vec![LISTEN_DEFAULT],
             tls: None,
             trusted_proxies: Vec::new(),
+            cache_status: false,
         }
     }
 }
@@ -155,8 +164,12 @@ fn public(reading: &mut Reading<'_>, node: &Node) -> Option<Public> {
         .map(|entry| read_tls(reading, &entry.value));
     let proxies = section.get(reading, "trusted_proxies");
     let proxies = proxies.map(|entry| reading.each(&entry.value, "trusted_proxies", network));
+    let cache_status = section
+        .get(reading, "cache_status")
+        .map(|entry| reading.boolean(&entry.value, "cache_status"));
     section.finish(reading);
     Some(Public {
+        cache_status: cache_status.unwrap_or(Some(false))?,
         listen: listen.unwrap_or_else(|| Some(vec![LISTEN_DEFAULT]))?,
         tls: tls.map_or(Some(None), |tls| tls.map(Some))?,
         trusted_proxies: proxies.unwrap_or_else(|| Some(Vec::new()))?,
@@ -349,6 +362,11 @@ fn read_limits(reading: &mut Reading<'_>, node: &Node) -> Option<Limits> {
             "header_bytes_max",
             &mut limits.header_bytes_max,
             4096..=1024 * 1024,
+        ),
+        (
+            "hub_bytes_max",
+            &mut limits.hub_bytes_max,
+            0..=64 * 1024 * 1024 * 1024,
         ),
     ];
     for (key, slot, range) in &mut sizes {

@@ -20,8 +20,9 @@ use super::cors::CorsGrant;
 use super::held::Early;
 use super::state::State;
 use crate::admin::Metrics;
-use crate::hub::Head;
+use crate::hub::cache::Stored;
 use crate::hub::health::Health;
+use crate::hub::{Head, Source};
 use crate::identity::challenge;
 
 /// What a 429 or 503 says when its cause says nothing, in seconds.
@@ -34,6 +35,7 @@ pub struct Reply<'a> {
     request_id: &'a HeaderValue,
     cors: &'a CorsGrant,
     metrics: &'a Metrics,
+    tells_source: bool,
 }
 
 impl<'a> Reply<'a> {
@@ -43,6 +45,7 @@ impl<'a> Reply<'a> {
             request_id: &ctx.request_id,
             cors: &ctx.cors,
             metrics: &state.metrics,
+            tells_source: state.tells_source,
         }
     }
 
@@ -104,6 +107,7 @@ fn copy_headers(
 pub fn shared(
     shared: &Head,
     length: Option<usize>,
+    source: Source,
     admitted: &Admitted,
     reply: &Reply<'_>,
 ) -> pingora_core::Result<ResponseHeader> {
@@ -133,8 +137,56 @@ pub fn shared(
             None => head.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?,
         }
     }
+    if let Some(told) = cache_status(source).filter(|_| reply.tells_source) {
+        head.insert_header(HeaderName::from_static("cache-status"), told)?;
+    }
     label(&mut head, admitted, shared.cache_control(), reply)?;
     Ok(head)
+}
+
+/// RFC 9211.
+fn cache_status(source: Source) -> Option<HeaderValue> {
+    let told = match source {
+        Source::Kept => return None,
+        Source::Joined => "shapegate; fwd=uri-miss; collapsed",
+        Source::Fetched => "shapegate; fwd=uri-miss",
+        Source::Revalidated => "shapegate; fwd=stale",
+        Source::Alone => "shapegate; fwd=bypass",
+    };
+    Some(HeaderValue::from_static(told))
+}
+
+/// Answers with what was kept.
+///
+/// # Errors
+/// When the client is gone.
+pub async fn kept(
+    state: &State,
+    session: &mut Session,
+    stored: &Stored,
+    admitted: &Admitted,
+    reply: &Reply<'_>,
+) -> Written {
+    let now = state.clock.now().monotonic;
+    let mut head = shared(&stored.head, Some(stored.length), Source::Kept, admitted, reply)?;
+    let age = HeaderValue::from(stored.head.age(now).as_secs());
+    head.insert_header(header::AGE, age)?;
+    if reply.tells_source {
+        let told = format!("shapegate; hit; ttl={}", stored.left(now).as_secs());
+        head.insert_header(HeaderName::from_static("cache-status"), told)?;
+    }
+    let bodyless = is_bodyless(session, &head) || stored.body.is_empty();
+    session.write_response_header(Box::new(head), bodyless).await?;
+    if bodyless {
+        return Ok(());
+    }
+    let last = stored.body.len().saturating_sub(1);
+    for (index, piece) in stored.body.iter().enumerate() {
+        session
+            .write_response_body(Some(piece.clone()), index == last)
+            .await?;
+    }
+    Ok(())
 }
 
 /// A header with a handle in it, as the client knows the handle.

@@ -3,6 +3,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pingora_proxy::Session;
 use shapegate_core::code::Refusal;
@@ -14,9 +15,10 @@ use super::answer::{self, Reply};
 use super::state::State;
 use crate::hub::shared::{Cut, Reader, Start};
 use crate::hub::stream::EventEnd;
+use crate::hub::{Given, Source};
 
 /// How long a stream that must end may take to reach the end of an event.
-const EVENT_END_TIMEOUT: std::time::Duration = std::time::Duration::from_millis(500);
+const EVENT_END_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Why a wait ends before the upstream has answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +59,8 @@ impl<'a> Ends<'a> {
         }
     }
 
-    /// Waits for `coming` and for everything that may end the wait before.
+    /// Waits for `coming` and for everything that may end the wait before. What is finite is ended by its client
+    /// and by its permission's time alone: changes and a drain let it finish.
     ///
     /// What ends the permission is looked at first: an answer that comes at the same moment is not handed out.
     async fn race<T>(&mut self, session: &mut Session, coming: impl Future<Output = T>) -> First<T> {
@@ -68,10 +71,9 @@ impl<'a> Ends<'a> {
                 biased;
                 () = ended(&mut self.permission) => return First::Early(Early::Permission),
                 // The sender lives in the state, which outlives this, so that there always is a change.
-                _ = self.changes.changed() => {}
+                _ = self.changes.changed(), if waits => {}
                 came = &mut coming => return self.unless_over(came),
                 error = left(session) => return First::Left(error),
-                // What is finite is finished.
                 () = &mut self.drain, if waits => return First::Early(Early::Drain),
             }
             if !is_still_permitted(self.state, session, self.admitted).await {
@@ -117,13 +119,16 @@ pub async fn serve(
     reply: &Reply<'_>,
 ) -> pingora_core::Result<()> {
     let _held = Held::new(state, admitted.request.waits());
-    let reader = state.hub.ask(&admitted.wanted());
+    let (reader, source) = match state.hub.ask(&admitted.wanted(state.clock.now())) {
+        Given::Kept(stored) => return answer::kept(state, session, &stored, admitted, reply).await,
+        Given::Coming(reader, source) => (reader, source),
+    };
     let mut wait = Wait {
         ends: Ends::of(state, admitted),
         reader,
     };
     match wait.start(session).await {
-        First::Came(Ok(start)) => wait.pass_on(session, &start, reply).await,
+        First::Came(Ok(start)) => wait.pass_on(session, &start, source, reply).await,
         First::Came(Err(refusal)) => answer::refuse(session, &refusal, reply).await,
         First::Early(early) => answer::nothing_new(state, session, admitted, early, reply).await,
         First::Left(error) => Err(error),
@@ -146,9 +151,10 @@ impl Wait<'_> {
         mut self,
         session: &mut Session,
         start: &Start,
+        source: Source,
         reply: &Reply<'_>,
     ) -> pingora_core::Result<()> {
-        let head = answer::shared(&start.head, start.length, self.ends.admitted, reply)?;
+        let head = answer::shared(&start.head, start.length, source, self.ends.admitted, reply)?;
         let bodyless = answer::is_bodyless(session, &head);
         session.write_response_header(Box::new(head), bodyless).await?;
         if bodyless {
@@ -161,12 +167,14 @@ impl Wait<'_> {
         }
     }
 
-    /// What has begun to be handed out was permitted as a whole, and ends by itself.
+    /// What has come may be handed out at the pace of the client, as it was permitted as a whole; what has not
+    /// come when the permission ends is not waited for.
     async fn body(&mut self, session: &mut Session) -> pingora_core::Result<()> {
         loop {
             let piece = tokio::select! {
                 biased;
                 piece = self.reader.next() => piece,
+                () = ended(&mut self.ends.permission) => return Err(broken_off("the permission ended")),
                 error = left(session) => return Err(error),
             };
             match piece.map_err(|cut| self.broken_off(&cut))? {

@@ -84,6 +84,10 @@ pub struct Parts {
     pub body_limits: BodyLimits,
     /// Bounds on heads.
     pub head_limits: HeadLimits,
+    /// Bytes of answers that are kept.
+    pub hub_bytes_max: usize,
+    /// Whether answers say where they come from.
+    pub tells_source: bool,
 }
 
 /// What every request shares.
@@ -106,6 +110,8 @@ pub struct State {
     pub body_limits: BodyLimits,
     /// Bounds on heads.
     pub head_limits: HeadLimits,
+    /// Whether answers say where they come from.
+    pub tells_source: bool,
 }
 
 impl State {
@@ -118,9 +124,12 @@ impl State {
             request_ids,
             body_limits,
             head_limits,
+            hub_bytes_max,
+            tells_source,
         } = parts;
         let fetch = Arc::new(fetch);
-        let hub = Hub::new(Arc::clone(&fetch), Arc::clone(&clock), metrics.hub.clone());
+        let (hub_fetch, hub_clock) = (Arc::clone(&fetch), Arc::clone(&clock));
+        let hub = Hub::new(hub_fetch, hub_clock, metrics.hub.clone(), hub_bytes_max);
         Arc::new(Self {
             loaded: ArcSwap::new(Loaded::new(snapshot)),
             changes: watch::Sender::new(0),
@@ -132,6 +141,7 @@ impl State {
             request_ids,
             body_limits,
             head_limits,
+            tells_source,
         })
     }
 

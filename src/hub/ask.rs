@@ -1,16 +1,21 @@
 //! The hub: whoever is permitted asks here, and shares what others ask for, too.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use shapegate_core::permit::Permit;
 use shapegate_core::upstream::UpstreamRequest;
 
+use super::cache::{AnswerCache, Stored};
 use super::fetch::SharedFetch;
 use super::fill::Errand;
-use super::key::KeyRef;
+use super::keeping::Keeping;
+use super::key::{Key, KeyRef, ShapeKey};
+use super::lineage::Lineages;
 use super::metrics::HubMetrics;
 use super::shared::{Filler, Reader, Sort};
 use super::underway::{Turn, UNDERWAY_BYTES_MAX, Underway};
-use super::upstream::{Along, Upstream};
+use super::upstream::{Along, READ_TIMEOUT, Upstream};
 use crate::clock::Clock;
 
 /// A request that was permitted.
@@ -19,12 +24,16 @@ pub struct Wanted<'a> {
     pub tenant: &'a Arc<str>,
     /// Its Electric.
     pub upstream: &'a Arc<Upstream>,
-    /// The only request that may go there for it.
+    /// The proof that it is permitted.
+    pub permit: &'a Permit,
+    /// The only request that may go upstream for it.
     pub request: &'a UpstreamRequest,
     /// Headers that go along if it does.
     pub along: &'a Along,
     /// Whether others may have the same answer.
     pub shares: bool,
+    /// How long the upstream may be silent, where nobody shares the answer.
+    pub silence_max: Duration,
 }
 
 impl<'a> Wanted<'a> {
@@ -45,7 +54,7 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    fn errand(&self) -> Errand {
+    fn errand(&self, keeping: Option<Keeping>) -> Errand {
         Errand {
             upstream: Arc::clone(self.upstream),
             request: self.request.clone(),
@@ -53,47 +62,102 @@ impl<'a> Wanted<'a> {
                 if_none_match: None,
                 ..self.along.clone()
             },
+            silence_max: keeping.as_ref().map_or(self.silence_max, |_| READ_TIMEOUT),
+            keeping,
+        }
+    }
+
+    fn shape(&self) -> ShapeKey {
+        ShapeKey {
+            tenant: Arc::clone(self.tenant),
+            place: Arc::clone(self.upstream.place()),
+            definition: Arc::clone(self.permit.definition()),
         }
     }
 }
 
-/// Answers shared by those who wait for them.
+/// Where an answer comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// It was kept.
+    Kept,
+    /// Of a fetch that others had started.
+    Joined,
+    /// Of a fetch that was started for it.
+    Fetched,
+    /// Of a fetch that was started because what was kept is no longer fresh.
+    Revalidated,
+    /// Of a fetch that nobody shares.
+    Alone,
+}
+
+/// What becomes of one who asks.
+pub enum Given {
+    /// It was kept.
+    Kept(Arc<Stored>),
+    /// It is read while it comes.
+    Coming(Reader, Source),
+}
+
+/// Answers shared by those who wait for them, and kept for those who ask next.
 pub struct Hub {
     underway: Arc<Underway>,
+    cache: Arc<AnswerCache>,
+    lineages: Arc<Lineages>,
     fetch: SharedFetch,
     clock: Arc<dyn Clock>,
     metrics: HubMetrics,
 }
 
 impl Hub {
-    /// A hub that asks over `fetch`.
-    pub fn new(fetch: SharedFetch, clock: Arc<dyn Clock>, metrics: HubMetrics) -> Arc<Self> {
+    /// A hub that asks over `fetch` and keeps at most `bytes_max`.
+    pub fn new(
+        fetch: SharedFetch,
+        clock: Arc<dyn Clock>,
+        metrics: HubMetrics,
+        bytes_max: usize,
+    ) -> Arc<Self> {
+        let cache = AnswerCache::new(bytes_max, metrics.bytes.clone(), metrics.evictions.clone());
         Arc::new(Self {
             underway: Underway::new(UNDERWAY_BYTES_MAX, metrics.underway_bytes.clone()),
+            cache: Arc::new(cache),
+            lineages: Arc::default(),
             fetch,
             clock,
             metrics,
         })
     }
 
-    /// Joins those who ask for the same, or asks the upstream, in a task that belongs to nobody who waits.
-    pub fn ask(self: &Arc<Self>, wanted: &Wanted<'_>) -> Reader {
+    /// Gives what is kept, joins those who ask for the same, or asks the upstream in a task that belongs to
+    /// nobody who waits.
+    pub fn ask(self: &Arc<Self>, wanted: &Wanted<'_>) -> Given {
         let Some(key) = wanted.key() else {
             let (reader, filler) = self.underway.alone(wanted.sort());
             self.metrics.alone.inc();
-            self.send_out(wanted.errand(), filler);
-            return reader;
+            self.send_out(wanted.errand(None), filler);
+            return Given::Coming(reader, Source::Alone);
         };
-        match self.underway.join(key.to_key(), wanted.sort(), || None::<Reader>) {
-            Turn::Answered(reader) => reader,
+        let now = self.clock.now().monotonic;
+        let kept = self.cache.get(&key);
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.is_fresh(now)) {
+            self.metrics.hits.inc();
+            return Given::Kept(Arc::clone(kept));
+        }
+        let just_kept = || self.cache.get(&key).filter(|kept| kept.is_fresh(now));
+        match self.underway.join(key.to_key(), wanted.sort(), just_kept) {
+            Turn::Answered(kept) => {
+                self.metrics.hits.inc();
+                Given::Kept(kept)
+            }
             Turn::Later(reader) => {
                 self.metrics.joined.inc();
-                reader
+                Given::Coming(reader, Source::Joined)
             }
             Turn::First(reader, filler) => {
-                self.metrics.missed.inc();
-                self.send_out(wanted.errand(), filler);
-                reader
+                let source = self.count_first(kept.is_some());
+                let keeping = self.keeping(wanted, key.to_key(), kept);
+                self.send_out(wanted.errand(Some(keeping)), filler);
+                Given::Coming(reader, source)
             }
         }
     }
@@ -101,6 +165,32 @@ impl Hub {
     /// How many fetches can be joined now.
     pub fn underway(&self) -> usize {
         self.underway.len()
+    }
+
+    /// How many answers are kept.
+    pub fn kept(&self) -> usize {
+        self.cache.len()
+    }
+
+    fn count_first(&self, stale: bool) -> Source {
+        if stale {
+            self.metrics.stale.inc();
+            Source::Revalidated
+        } else {
+            self.metrics.misses.inc();
+            Source::Fetched
+        }
+    }
+
+    fn keeping(&self, wanted: &Wanted<'_>, key: Key, stale: Option<Arc<Stored>>) -> Keeping {
+        Keeping {
+            cache: Arc::clone(&self.cache),
+            key,
+            position: wanted.permit.position().clone(),
+            lineage: self.lineages.of(&wanted.shape()),
+            stale,
+            metrics: self.metrics.clone(),
+        }
     }
 
     fn send_out(self: &Arc<Self>, errand: Errand, filler: Filler) {

@@ -1,20 +1,24 @@
 //! Filling a shared answer from an upstream.
 
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::poll;
 use http::header;
-use shapegate_core::answer::{Expected, judge, rejected};
+use shapegate_core::answer::{Expected, Passed, judge, rejected};
 use shapegate_core::code::{Code, Refusal};
 use shapegate_core::limits::ERROR_BODY_BYTES_MAX;
 use shapegate_core::request::Verb;
 use shapegate_core::upstream::UpstreamRequest;
 
+use super::cache::Stored;
 use super::fetch::{Fetch, Fetched};
 use super::head::Head;
+use super::keeping::Keeping;
 use super::shared::Filler;
-use super::upstream::{Along, READ_TIMEOUT, Upstream};
+use super::upstream::{Along, Upstream};
 use crate::clock::Clock;
 
 /// How much of a body is gathered before it is told, as long as more is there already, in bytes.
@@ -28,18 +32,32 @@ pub struct Errand {
     pub request: UpstreamRequest,
     /// Headers that go along. No condition of a client's is among them: the answer is for all.
     pub along: Along,
+    /// How long the upstream may be silent.
+    pub silence_max: Duration,
+    /// Where the answer is kept, if others may have it.
+    pub keeping: Option<Keeping>,
+}
+
+/// How an answer was filled.
+enum Filled {
+    /// With what came.
+    Came,
+    /// With what is known to be right still.
+    Confirmed(Arc<Stored>),
 }
 
 impl Errand {
     /// Fetches, and fills with what comes; to be dropped when nobody reads any more.
-    pub async fn run(self, fetch: &Fetch, clock: &dyn Clock, mut filler: Filler) {
-        let asking = fetch.ask(&self.upstream, &self.request, &self.along, READ_TIMEOUT);
+    pub async fn run(mut self, fetch: &Fetch, clock: &dyn Clock, mut filler: Filler) {
+        self.along.if_none_match = self.keeping.as_ref().and_then(Keeping::condition);
+        let asking = fetch.ask(&self.upstream, &self.request, &self.along, self.silence_max);
         let filled = match asking.await {
             Ok(fetched) => self.fill(fetch, clock, fetched, &mut filler).await,
             Err(refusal) => Err(refusal),
         };
         match filled {
-            Ok(()) => filler.finish(),
+            Ok(Filled::Came) => filler.finish(),
+            Ok(Filled::Confirmed(stored)) => filler.answer(Arc::clone(&stored.head), &stored.body),
             Err(refusal) => filler.refuse(refusal),
         }
     }
@@ -50,49 +68,49 @@ impl Errand {
         clock: &dyn Clock,
         mut fetched: Fetched,
         filler: &mut Filler,
-    ) -> Result<(), Refusal> {
-        self.judge(&mut fetched).await?;
-        let head = Head::of(&fetched.head, clock.now().monotonic);
-        let mut pieces = Gathered {
-            head: Some(Arc::new(head)),
-            pieces: Vec::new(),
-            bytes: 0,
-        };
+    ) -> Result<Filled, Refusal> {
+        let passed = self.judge(&mut fetched).await?;
+        let now = clock.now().monotonic;
+        if let (Passed::NotModified, Some(keeping)) = (&passed, &self.keeping) {
+            let confirmed = keeping.confirm(&fetched.head, now).ok_or_else(unasked)?;
+            fetch.release(fetched).await;
+            return Ok(Filled::Confirmed(confirmed));
+        }
+        let plan = self
+            .keeping
+            .as_ref()
+            .and_then(|keeping| keeping.plan(&passed, &fetched.head));
+        let head = Arc::new(Head::of(&fetched.head, now));
+        let mut pieces = Gathered::new(&head);
         loop {
-            let next = {
-                let mut next = std::pin::pin!(fetched.next());
-                match poll!(&mut next) {
-                    std::task::Poll::Ready(next) => next?,
-                    std::task::Poll::Pending => {
-                        pieces.tell(filler).await;
-                        next.await?
-                    }
+            match next(&mut fetched, &mut pieces, filler).await {
+                Ok(Some(piece)) => pieces.add(piece, filler).await,
+                Ok(None) => break,
+                Err(refusal) => {
+                    pieces.tell_rest(filler).await;
+                    return Err(refusal);
                 }
-            };
-            let Some(piece) = next else { break };
-            pieces.bytes += piece.len();
-            pieces.pieces.push(piece);
-            if pieces.bytes >= GATHERED_BYTES_MAX {
-                pieces.tell(filler).await;
             }
         }
         pieces.tell(filler).await;
+        if let (Some(keeping), Some(plan), Some(body)) = (&self.keeping, plan, filler.body()) {
+            keeping.keep(head, body, plan);
+        }
         fetch.release(fetched).await;
-        Ok(())
+        Ok(Filled::Came)
     }
 
     /// Whether the answer is one to pass on.
-    async fn judge(&self, fetched: &mut Fetched) -> Result<(), Refusal> {
-        let expected = Expected::of(&self.request, false);
+    async fn judge(&self, fetched: &mut Fetched) -> Result<Passed, Refusal> {
+        let expected = Expected::of(&self.request, self.along.if_none_match.is_some());
         let headers = &fetched.head.headers;
         let text = |name: &'static str| headers.get(name).and_then(|value| value.to_str().ok());
         match judge(expected, fetched.head.status.as_u16(), text) {
             Ok(_) if !self.is_framed(fetched) => Err(unframed()),
-            Ok(_) => Ok(()),
             Err(refusal) if refusal.code == Code::UpstreamRejected => {
                 Err(rejected(&start_of_body(fetched).await))
             }
-            Err(refusal) => Err(refusal),
+            judged => judged,
         }
     }
 
@@ -114,6 +132,29 @@ struct Gathered {
 }
 
 impl Gathered {
+    fn new(head: &Arc<Head>) -> Self {
+        Self {
+            head: Some(Arc::clone(head)),
+            pieces: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    async fn add(&mut self, piece: Bytes, filler: &mut Filler) {
+        self.bytes += piece.len();
+        self.pieces.push(piece);
+        if self.bytes >= GATHERED_BYTES_MAX {
+            self.tell(filler).await;
+        }
+    }
+
+    /// Tells what came before the upstream broke off, unless nothing was told yet: an error says more then.
+    async fn tell_rest(&mut self, filler: &mut Filler) {
+        if self.head.is_none() {
+            self.tell(filler).await;
+        }
+    }
+
     async fn tell(&mut self, filler: &mut Filler) {
         self.bytes = 0;
         let pieces = std::mem::take(&mut self.pieces);
@@ -122,6 +163,22 @@ impl Gathered {
         }
         for piece in pieces {
             filler.push(piece).await;
+        }
+    }
+}
+
+/// The next piece; what was gathered is told before it is waited for.
+async fn next(
+    fetched: &mut Fetched,
+    gathered: &mut Gathered,
+    filler: &mut Filler,
+) -> Result<Option<Bytes>, Refusal> {
+    let mut next = std::pin::pin!(fetched.next());
+    match poll!(&mut next) {
+        Poll::Ready(piece) => piece,
+        Poll::Pending => {
+            gathered.tell(filler).await;
+            next.await
         }
     }
 }
@@ -136,6 +193,11 @@ async fn start_of_body(fetched: &mut Fetched) -> Vec<u8> {
         }
     }
     start
+}
+
+fn unasked() -> Refusal {
+    let text = "The upstream's answer is not one of Electric's.";
+    Refusal::new(Code::UpstreamInvalid, text).with_detail("a 304 to what was no condition")
 }
 
 fn unframed() -> Refusal {

@@ -1,5 +1,7 @@
 //! An answer's header as all who get it have it in common: judged once, labelled a client at a time.
 
+use std::time::Duration;
+
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use pingora_http::ResponseHeader;
@@ -12,7 +14,9 @@ pub struct Head {
     status: StatusCode,
     fields: Vec<(HeaderName, HeaderValue, HeaderRule)>,
     cache_control: Option<HeaderValue>,
-    made: Monotonic,
+    came: Monotonic,
+    /// How old it was when it came.
+    age: Duration,
 }
 
 impl Head {
@@ -26,7 +30,20 @@ impl Head {
             status: upstream.status,
             fields: fields.collect(),
             cache_control: upstream.headers.get(header::CACHE_CONTROL).cloned(),
-            made: Monotonic(now.0.saturating_sub(age(&upstream.headers))),
+            came: now,
+            age: age(&upstream.headers),
+        }
+    }
+
+    /// This header, confirmed by a 304 that came at `now`.
+    pub fn confirmed(&self, upstream: &ResponseHeader, now: Monotonic) -> Self {
+        let said = upstream.headers.get(header::CACHE_CONTROL);
+        Self {
+            status: self.status,
+            fields: self.fields.clone(),
+            cache_control: said.or(self.cache_control.as_ref()).cloned(),
+            came: now,
+            age: age(&upstream.headers),
         }
     }
 
@@ -52,9 +69,14 @@ impl Head {
             .find_map(|(name, value, _)| (name == header::ETAG).then_some(value))
     }
 
-    /// When the upstream made it, as far as it says.
-    pub fn made(&self) -> Monotonic {
-        self.made
+    /// How old it is, as far as the upstream says.
+    pub fn age(&self, now: Monotonic) -> Duration {
+        self.age.saturating_add(now.0.saturating_sub(self.came.0))
+    }
+
+    /// Until when it is fresh that is fresh for so long since it was made.
+    pub fn fresh_until(&self, fresh_for: Duration) -> Monotonic {
+        Monotonic(self.came.0.saturating_add(fresh_for.saturating_sub(self.age)))
     }
 
     /// Whether a condition with the upstream's tags names this answer.
@@ -69,8 +91,8 @@ impl Head {
 }
 
 /// How old an answer was when it came: another cache may lie between.
-fn age(headers: &HeaderMap) -> std::time::Duration {
+fn age(headers: &HeaderMap) -> Duration {
     let age = headers.get(header::AGE).and_then(|value| value.to_str().ok());
     let seconds = age.and_then(|text| text.parse().ok()).unwrap_or_default();
-    std::time::Duration::from_secs(seconds)
+    Duration::from_secs(seconds)
 }

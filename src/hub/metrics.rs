@@ -8,8 +8,12 @@ pub struct HubMetrics {
     asked: IntCounterVec,
     /// Those who joined a fetch that was under way.
     pub joined: IntCounter,
+    /// Those who got an answer that was kept.
+    pub hits: IntCounter,
     /// Those for whom a fetch was started that others can join.
-    pub missed: IntCounter,
+    pub misses: IntCounter,
+    /// Those for whom what was kept is asked for again, because it is no longer fresh.
+    pub stale: IntCounter,
     /// Those for whom a fetch was started that nobody can join.
     pub alone: IntCounter,
     /// Fetches started.
@@ -20,6 +24,12 @@ pub struct HubMetrics {
     pub underway_bytes: IntGauge,
     /// Readers that were cut because they were too far behind.
     pub behind: IntCounter,
+    /// Bytes of answers that are kept.
+    pub bytes: IntGauge,
+    /// Answers that had to go for others.
+    pub evictions: IntCounter,
+    /// 409s of upstreams.
+    pub must_refetch: IntCounter,
 }
 
 impl HubMetrics {
@@ -38,7 +48,9 @@ impl HubMetrics {
         )?;
         Ok(Self {
             joined: asked.with_label_values(&["joined"]),
-            missed: asked.with_label_values(&["miss"]),
+            hits: asked.with_label_values(&["hit"]),
+            misses: asked.with_label_values(&["miss"]),
+            stale: asked.with_label_values(&["stale"]),
             alone: asked.with_label_values(&["alone"]),
             asked,
             fetches_total: IntCounter::with_opts(opts("hub_fetches_total", "Requests to upstreams."))?,
@@ -50,6 +62,15 @@ impl HubMetrics {
             behind: IntCounter::with_opts(opts(
                 "hub_behind_total",
                 "Readers that were cut because they were too far behind the others.",
+            ))?,
+            bytes: IntGauge::with_opts(opts("hub_bytes", "Bytes of answers that are kept."))?,
+            evictions: IntCounter::with_opts(opts(
+                "hub_evictions_total",
+                "Answers that had to go for others.",
+            ))?,
+            must_refetch: IntCounter::with_opts(opts(
+                "hub_must_refetch_total",
+                "409s of upstreams: shapes that were rotated, clients that stood in old ones.",
             ))?,
         })
     }
@@ -63,6 +84,9 @@ impl HubMetrics {
         registry.register(Box::new(self.fetches_total.clone()))?;
         registry.register(Box::new(self.fetches.clone()))?;
         registry.register(Box::new(self.underway_bytes.clone()))?;
-        registry.register(Box::new(self.behind.clone()))
+        registry.register(Box::new(self.behind.clone()))?;
+        registry.register(Box::new(self.bytes.clone()))?;
+        registry.register(Box::new(self.evictions.clone()))?;
+        registry.register(Box::new(self.must_refetch.clone()))
     }
 }

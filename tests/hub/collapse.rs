@@ -146,7 +146,7 @@ async fn a_permission_that_ends_ends_its_own_wait_and_the_others_get_the_answer(
         1,
         "a renewed token is in the same group"
     );
-    clock.advance(std::time::Duration::from_secs(91));
+    clock.advance(std::time::Duration::from_secs(95));
     assert_nothing_new(&soon(first.answer()).await.unwrap(), &place);
     assert_eq!(gateway.origin.waiting(), 1);
     let row = json!({ "id": 9, "name": "Eve", "org_id": 1 });

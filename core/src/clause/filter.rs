@@ -125,6 +125,25 @@ impl Filter {
         Ok(Self::assemble(Clause(Expression::And(items)), parameters))
     }
 
+    /// The same rows, written so that `… AND (more)` behind the text means both.
+    ///
+    /// Electric writes a subset's filter behind the shape's without brackets around that
+    /// (`packages/sync-service/lib/electric/shapes/querying.ex`), and drops those that we print; behind an OR the
+    /// subset would bind to its last part alone. `a OR b` becomes `NOT (NOT a AND NOT b)`, which is the same in
+    /// three-valued logic.
+    #[must_use]
+    pub fn under_and(&self) -> Self {
+        let Expression::Or(items) = &self.0.clause.0 else {
+            return self.clone();
+        };
+        let negated = items
+            .iter()
+            .map(|item| Expression::Not(Box::new(item.clone())))
+            .collect();
+        let clause = Clause(Expression::Not(Box::new(Expression::And(negated))));
+        Self::assemble(clause, self.0.parameters.clone())
+    }
+
     fn assemble(clause: Clause, parameters: Vec<ParameterText>) -> Self {
         let text = clause.to_string();
         Self(Arc::new(Inner {

@@ -1,0 +1,178 @@
+//! Answers kept for those who ask next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use prometheus::{IntCounter, IntGauge};
+use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
+use shapegate_core::time::Monotonic;
+
+use super::head::Head;
+use super::key::{Key, KeyRef};
+use super::lineage::Lineage;
+use super::shared::ANSWER_BYTES_MAX;
+
+/// What an answer takes on average, in bytes; only sizes the tables.
+const ANSWER_BYTES_TYPICAL: usize = 16 * 1024;
+/// What is kept of an answer besides its body and its header's values, in bytes.
+const ANSWER_BYTES_OWN: usize = 1024;
+/// Parts of the cache with a lock of their own, at most: the largest answer must fit into one.
+const SHARDS: usize = 4;
+/// Bodies up to so many bytes are kept in one piece.
+const ONE_PIECE_BYTES_MAX: usize = 64 * 1024;
+
+/// A whole answer.
+pub struct Stored {
+    /// Its header.
+    pub head: Arc<Head>,
+    /// Its body.
+    pub body: Vec<Bytes>,
+    /// The body's length.
+    pub length: usize,
+    fresh_until: Monotonic,
+    lineage: Arc<Lineage>,
+    generation: u64,
+}
+
+impl Stored {
+    /// An answer of a shape's `generation`, fresh for so long since it was made.
+    pub fn new(
+        head: Arc<Head>,
+        body: Vec<Bytes>,
+        fresh_for: Duration,
+        lineage: Arc<Lineage>,
+        generation: u64,
+    ) -> Self {
+        let length = body.iter().map(Bytes::len).sum();
+        Self {
+            fresh_until: head.fresh_until(fresh_for),
+            body: in_one_piece(body, length),
+            length,
+            head,
+            lineage,
+            generation,
+        }
+    }
+
+    /// The same answer under a header that was confirmed.
+    pub fn confirmed(&self, head: Head, fresh_for: Duration) -> Self {
+        Self {
+            fresh_until: head.fresh_until(fresh_for),
+            head: Arc::new(head),
+            body: self.body.clone(),
+            length: self.length,
+            lineage: Arc::clone(&self.lineage),
+            generation: self.generation,
+        }
+    }
+
+    /// Whether its incarnation of the shape is alive, as far as is known.
+    pub fn is_alive(&self) -> bool {
+        self.lineage.generation() == self.generation
+    }
+
+    /// Whether it may be handed out without asking.
+    pub fn is_fresh(&self, now: Monotonic) -> bool {
+        now < self.fresh_until && self.is_alive()
+    }
+
+    /// For how much longer it is fresh.
+    pub fn left(&self, now: Monotonic) -> Duration {
+        self.fresh_until.0.saturating_sub(now.0)
+    }
+
+    fn bytes(&self) -> usize {
+        let fields = self.head.fields().map(|(_, value, _)| value.len());
+        ANSWER_BYTES_OWN + fields.sum::<usize>() + self.length
+    }
+}
+
+fn in_one_piece(body: Vec<Bytes>, length: usize) -> Vec<Bytes> {
+    if body.len() < 2 || length > ONE_PIECE_BYTES_MAX {
+        return body;
+    }
+    let mut whole = BytesMut::with_capacity(length);
+    body.iter().for_each(|piece| whole.extend_from_slice(piece));
+    vec![whole.freeze()]
+}
+
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<Key, Arc<Stored>> for Weight {
+    fn weight(&self, key: &Key, stored: &Arc<Stored>) -> u64 {
+        (key.bytes() + stored.bytes()) as u64
+    }
+}
+
+#[derive(Clone)]
+struct CountEvictions(IntCounter);
+
+impl Lifecycle<Key, Arc<Stored>> for CountEvictions {
+    type RequestState = ();
+
+    fn on_evict(&self, (): &mut (), _key: Key, _stored: Arc<Stored>) {
+        self.0.inc();
+    }
+}
+
+/// Answers within a budget of bytes. One that is asked for again stays before many that are asked for once.
+pub struct AnswerCache {
+    cache: Cache<Key, Arc<Stored>, Weight, DefaultHashBuilder, CountEvictions>,
+    bytes: IntGauge,
+}
+
+impl AnswerCache {
+    /// Keeps at most `bytes_max`, shows how many in `bytes` and counts what had to go for them.
+    pub fn new(bytes_max: usize, bytes: IntGauge, evictions: IntCounter) -> Self {
+        let (weight, items) = (bytes_max as u64, bytes_max / ANSWER_BYTES_TYPICAL);
+        let shards = (bytes_max / (2 * ANSWER_BYTES_MAX)).clamp(1, SHARDS);
+        let lifecycle = CountEvictions(evictions);
+        let hash = DefaultHashBuilder::default();
+        let mut options = OptionsBuilder::new();
+        options
+            .weight_capacity(weight)
+            .estimated_items_capacity(items)
+            .shards(shards);
+        let cache = match options.build() {
+            Ok(options) => Cache::with_options(options, Weight, hash, lifecycle),
+            // Only for options that are not set.
+            Err(_) => Cache::with(items, weight, Weight, hash, lifecycle),
+        };
+        Self { cache, bytes }
+    }
+
+    /// The answer kept for `key`, fresh or not; what is of a dead incarnation is forgotten.
+    pub fn get(&self, key: &KeyRef<'_>) -> Option<Arc<Stored>> {
+        let stored = self.cache.get(key)?;
+        if stored.is_alive() {
+            return Some(stored);
+        }
+        self.cache.remove_if(key, |kept| !kept.is_alive());
+        self.show();
+        None
+    }
+
+    /// Keeps an answer.
+    pub fn put(&self, key: Key, stored: Arc<Stored>) {
+        self.cache.insert(key, stored);
+        self.show();
+    }
+
+    /// How many answers are kept.
+    pub fn len(&self) -> usize {
+        self.cache.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.cache.is_empty()
+    }
+
+    fn show(&self) {
+        self.bytes
+            .set(i64::try_from(self.cache.weight()).unwrap_or(i64::MAX));
+    }
+}
