@@ -176,3 +176,123 @@ impl AnswerCache {
             .set(i64::try_from(self.cache.weight()).unwrap_or(i64::MAX));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pingora_http::ResponseHeader;
+    use shapegate_core::upstream::UpstreamBase;
+
+    use super::*;
+    use crate::hub::key::{Place, ShapeKey};
+    use crate::hub::lineage::Lineages;
+    use shapegate_core::definition::{Columns, Log, Replica, Rows, ShapeDefinition};
+
+    const BODY: usize = 64 * 1024;
+
+    struct Bench {
+        cache: AnswerCache,
+        bytes: IntGauge,
+        evictions: IntCounter,
+        lineage: Arc<Lineage>,
+        tenant: Arc<str>,
+        place: Arc<Place>,
+    }
+
+    impl Bench {
+        fn new(bytes_max: usize) -> Self {
+            let bytes = IntGauge::new("bytes", "bytes").unwrap();
+            let evictions = IntCounter::new("evictions", "evictions").unwrap();
+            let (tenant, place) = (Arc::from("tenant"), place());
+            let shape = ShapeKey {
+                tenant: Arc::clone(&tenant),
+                place: Arc::clone(&place),
+                definition: Arc::new(definition()),
+            };
+            Self {
+                cache: AnswerCache::new(bytes_max, bytes.clone(), evictions.clone()),
+                bytes,
+                evictions,
+                lineage: Arc::new(Lineages::default()).of(&shape),
+                tenant,
+                place,
+            }
+        }
+
+        fn key<'a>(&'a self, line: &'a str) -> KeyRef<'a> {
+            KeyRef {
+                tenant: &self.tenant,
+                place: &self.place,
+                line,
+            }
+        }
+
+        fn put(&self, line: &str, bytes: usize) {
+            let upstream = ResponseHeader::build(200, None).unwrap();
+            let head = Arc::new(Head::of(&upstream, Monotonic(Duration::ZERO)));
+            let body = vec![Bytes::from(vec![b'x'; bytes])];
+            let lineage = Arc::clone(&self.lineage);
+            let stored = Stored::new(head, body, Duration::from_secs(60), lineage, 0);
+            self.cache.put(self.key(line).to_key(), Arc::new(stored));
+        }
+    }
+
+    fn place() -> Arc<Place> {
+        Arc::new(Place {
+            host: "electric".to_owned(),
+            port: 3000,
+            tls: false,
+            trust_domain: 0,
+            base: UpstreamBase::new("", None, None).unwrap(),
+        })
+    }
+
+    fn definition() -> ShapeDefinition {
+        let table = shapegate_core::identifier::TableName::parse("users").unwrap();
+        ShapeDefinition::new(table, Rows::All, Columns::All, Replica::Default, Log::Full)
+    }
+
+    #[test]
+    fn a_flood_of_keys_that_are_asked_once_drives_out_none_that_is_asked_again() {
+        let bytes_max = 64 * 1024 * 1024;
+        let bench = Bench::new(bytes_max);
+        let wanted: Vec<String> = (0..100).map(|n| format!("GET wanted {n}")).collect();
+        for line in &wanted {
+            bench.put(line, BODY);
+        }
+        for round in 0..20 {
+            for line in &wanted {
+                assert!(
+                    bench.cache.get(&bench.key(line)).is_some(),
+                    "round {round}: {line}"
+                );
+            }
+            // Ten times what fits, each round.
+            for n in 0..10 * bytes_max / BODY / 10 {
+                bench.put(&format!("GET once {round} {n}"), BODY);
+            }
+            assert!(usize::try_from(bench.bytes.get()).unwrap() <= bytes_max);
+        }
+        assert!(bench.evictions.get() > 10_000);
+    }
+
+    #[test]
+    fn the_largest_answer_fits_and_an_empty_budget_keeps_nothing() {
+        let bench = Bench::new(256 * 1024 * 1024);
+        bench.put("GET", ANSWER_BYTES_MAX);
+        assert!(bench.cache.get(&bench.key("GET")).is_some());
+        let bench = Bench::new(0);
+        bench.put("GET", 10);
+        assert!(bench.cache.get(&bench.key("GET")).is_none());
+        assert_eq!(bench.bytes.get(), 0);
+    }
+
+    #[test]
+    fn small_pieces_are_kept_in_one() {
+        let pieces = |sizes: &[usize]| sizes.iter().map(|size| Bytes::from(vec![1; *size])).collect();
+        assert_eq!(in_one_piece(pieces(&[10, 20]), 30).len(), 1);
+        assert_eq!(
+            in_one_piece(pieces(&[ONE_PIECE_BYTES_MAX, 1]), ONE_PIECE_BYTES_MAX + 1).len(),
+            2
+        );
+    }
+}
