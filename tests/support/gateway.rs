@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pingora_core::apps::ServerApp;
-use pingora_core::protocols::Stream;
 use pingora_core::protocols::l4::stream::Stream as L4Stream;
+use pingora_core::protocols::{GetSocketDigest, SocketDigest, Stream};
 use shapegate::clock::{Clock, SystemClock};
 use shapegate::config::{self, FileContent, Surroundings};
 use shapegate::gateway::{State, server};
@@ -69,7 +70,7 @@ impl Gateway {
 
     /// A gateway whose upstream is at `url`; the stand-in is there, but nothing asks it unless that is its URL.
     pub async fn before_url(origin: Origin, url: String, rest: &str, clock: Arc<dyn Clock>) -> Self {
-        Self::speaking(|tcp| Box::new(L4Stream::from(tcp)), origin, url, rest, clock).await
+        Self::speaking(|tcp| Box::new(l4(tcp)), origin, url, rest, clock).await
     }
 
     /// A gateway that takes what `wrap` makes of a connection.
@@ -137,6 +138,14 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         self.shutdown.send_replace(true);
     }
+}
+
+/// A connection as a listener hands it over: with its peer's address.
+pub fn l4(tcp: TcpStream) -> L4Stream {
+    let digest = SocketDigest::from_raw_fd(tcp.as_raw_fd());
+    let mut stream = L4Stream::from(tcp);
+    stream.set_socket_digest(digest);
+    stream
 }
 
 fn load(rest: &str, variables: &Variables) -> config::Loaded {
