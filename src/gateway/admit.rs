@@ -36,7 +36,7 @@ const TRACEPARENT_BYTES: usize = 55;
 pub enum Admission {
     /// It goes through Pingora's proxying.
     Finite(Box<Admitted>),
-    /// It is fetched and awaited.
+    /// It is fetched, and awaited if it waits.
     Held(Box<Admitted>),
     /// A preflight, and the methods of its route.
     Preflight(&'static str),
@@ -244,7 +244,7 @@ async fn require_confined_subsets(state: &State, upstream: &Upstream) -> Result<
     let detail = match upstream
         .health()
         .version(upstream, &state.fetch, &*state.clock)
-        .await
+        .await?
     {
         Some(version) if version >= SUBSETS_SINCE => return Ok(()),
         Some(version) => format!("subsets need Electric {SUBSETS_SINCE} or later, not {version}"),
@@ -329,8 +329,8 @@ fn build(
     } else {
         Audience::Private
     };
-    // Pingora's proxying sends no body once the client's has been read: it would wait for one that is past.
-    let held = request.waits() || upstream.encodes() || head.method == Method::POST;
+    // Pingora's proxying sends a body only while it reads the client's, and that is past or was never there.
+    let held = request.waits() || request.body().is_some() || upstream.wants_fetch();
     let admitted = Box::new(Admitted {
         expected: Expected::of(&request, along.if_none_match.is_some()),
         until: permit.until(),
