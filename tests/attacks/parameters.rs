@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use crate::support::gateway::{ELECTRIC_SECRET, get, request};
+use crate::support::gateway::{ELECTRIC_SECRET, get, problems, request};
 use crate::support::token::{member, token};
 use crate::world::{
-    ask, ask_with, assert_bare_read, assert_clean, assert_refused, clean_target, clean_target_at, start,
-    users_with,
+    ask, ask_with, assert_bare_read, assert_clean, assert_refused, clean_target, clean_target_at, config,
+    start, users_with,
 };
 
 #[tokio::test]
@@ -567,4 +567,28 @@ async fn e24_a_head_is_judged_as_a_get_is() {
     let answer = gateway.connect().await.ask_as("HEAD", bytes).await;
     assert_eq!((answer.status, answer.body.len()), (401, 0));
     gateway.received_nothing();
+}
+
+#[test]
+fn e25_a_filter_with_a_template_in_it_is_refused_at_load() {
+    let rows = |filter: &str, params: &str| {
+        config().replace(
+            r#"where: '"name" = $1', params: [user.team]"#,
+            &format!("where: '{filter}'{params}"),
+        )
+    };
+    assert_eq!(problems(&rows(r#""name" = $1"#, ", params: [user.team]")), None);
+    for filter in [
+        r#""name" = {{user.team}}"#,
+        r#""name" = ''{{user.team}}''"#,
+        r#""name" = ${user.team}"#,
+        r#""name" = ''${user.team}''"#,
+        r#""name" = user.team"#,
+        r#""name" = %s"#,
+    ] {
+        let text = rows(filter, "");
+        assert!(text.contains(filter));
+        let problems = problems(&text).unwrap_or_else(|| panic!("{filter} is taken"));
+        assert!(problems.contains("test.yaml:"), "{problems}");
+    }
 }

@@ -81,11 +81,7 @@ impl Gateway {
         rest: &str,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let variables = Variables(HashMap::from([
-            ("ELECTRIC_URL".to_owned(), url),
-            ("ELECTRIC_SECRET".to_owned(), ELECTRIC_SECRET.to_owned()),
-            ("JWT_SECRET".to_owned(), JWT_SECRET.to_owned()),
-        ]));
+        let variables = variables(url);
         let loaded = load(rest, &variables);
         let settings = loaded.config.server.clone();
         let snapshot = tenant::compile(&loaded.config).expect("a configuration that compiles");
@@ -148,14 +144,30 @@ pub fn l4(tcp: TcpStream) -> L4Stream {
     stream
 }
 
+fn variables(url: String) -> Variables {
+    Variables(HashMap::from([
+        ("ELECTRIC_URL".to_owned(), url),
+        ("ELECTRIC_SECRET".to_owned(), ELECTRIC_SECRET.to_owned()),
+        ("JWT_SECRET".to_owned(), JWT_SECRET.to_owned()),
+    ]))
+}
+
 fn load(rest: &str, variables: &Variables) -> config::Loaded {
+    try_load(rest, variables).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// What is wrong with a configuration, if anything is.
+pub fn problems(rest: &str) -> Option<String> {
+    try_load(rest, &variables("http://127.0.0.1:1".to_owned())).err()
+}
+
+fn try_load(rest: &str, variables: &Variables) -> Result<config::Loaded, String> {
     let text = format!(
         "electric: {{ url: {{ env: ELECTRIC_URL }}, secret: {{ env: ELECTRIC_SECRET }} }}\n\
          admin: off\n{rest}"
     );
     let path = PathBuf::from("test.yaml");
-    config::load_texts(&[(&path, &text)], variables)
-        .unwrap_or_else(|problems| panic!("{}", problems.render()))
+    config::load_texts(&[(&path, &text)], variables).map_err(|problems| problems.render())
 }
 
 async fn accept<A: ServerApp + Send + Sync + 'static>(
