@@ -83,34 +83,14 @@ impl Before {
     }
 
     /// Sends `bytes`, and gives what arrived upstream, the request's id replaced, with the answer to `reply`.
-    async fn passes(&self, bytes: String, reply: &str, subset: bool) -> (String, Answer) {
+    async fn passes(&self, bytes: String, reply: &str) -> (String, Answer) {
         let mut client = self.gateway.connect().await;
         client.send(bytes).await;
-        if subset {
-            self.tell_version().await;
-        }
         let (mut exchange, head) = self.upstream.asked().await;
         let rest = String::from_utf8(exchange.rest().await).unwrap();
         answer_well(&mut exchange, reply).await;
         let answer = client.answer().await.unwrap();
         (without_id(&head) + &rest, answer)
-    }
-
-    async fn tell_version(&self) {
-        let (mut exchange, head) = self.upstream.asked().await;
-        assert_eq!(
-            head,
-            format!(
-                "GET /v1/health HTTP/1.1\r\nHost: {}\r\n\r\n",
-                self.upstream.address
-            )
-        );
-        let body = r#"{"status":"active"}"#;
-        let head = format!(
-            "HTTP/1.1 200 OK\r\nelectric-server: ElectricSQL/1.7.12\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
-        exchange.send(head + body).await;
     }
 
     /// What must arrive, with the headers in their order on the wire.
@@ -152,7 +132,7 @@ fn body_headers() -> String {
 async fn of_a_finite_get_only_the_servers_bytes_arrive() {
     let before = Before::start().await;
     let bytes = junked("GET", "/api/shapes/users?offset=-1", &[], "");
-    let (arrived, answer) = before.passes(bytes, GOOD_HEAD, false).await;
+    let (arrived, answer) = before.passes(bytes, GOOD_HEAD).await;
     assert_eq!(arrived, before.expected("GET", &clean_target(), JSON, "", ""));
     assert_eq!((answer.status, answer.text()), (200, "[]"));
 }
@@ -177,9 +157,7 @@ async fn of_a_head_only_the_servers_bytes_arrive() {
 async fn of_a_subset_by_get_only_a_rebuilt_body_arrives() {
     let before = Before::start().await;
     let target = "/api/shapes/subsets?offset=-1&subset__where=name='Bob'&subset__limit=5&subset__order_by=id&subset__where_expr=client-text";
-    let (arrived, answer) = before
-        .passes(junked("GET", target, &[], ""), GOOD_HEAD, true)
-        .await;
+    let (arrived, answer) = before.passes(junked("GET", target, &[], ""), GOOD_HEAD).await;
     assert_eq!(
         arrived,
         before.expected("POST", &clean_target(), JSON, &body_headers(), BODY)
@@ -201,7 +179,7 @@ async fn of_a_subset_by_post_only_a_rebuilt_body_arrives() {
                 format!("{head}{:x}\r\n{body}\r\n0\r\nclient: text\r\n\r\n", body.len())
             }
         };
-        let (arrived, answer) = before.passes(bytes, GOOD_HEAD, true).await;
+        let (arrived, answer) = before.passes(bytes, GOOD_HEAD).await;
         assert_eq!(
             arrived,
             before.expected("POST", &clean_target(), JSON, &body_headers(), BODY)
@@ -223,7 +201,7 @@ async fn of_a_large_body_only_a_rebuilt_one_arrives() {
         &[("content-type", JSON)],
         &body,
     );
-    let (arrived, _) = before.passes(bytes, GOOD_HEAD, true).await;
+    let (arrived, _) = before.passes(bytes, GOOD_HEAD).await;
     assert_eq!(
         arrived,
         before.expected("POST", &clean_target(), JSON, &body_headers(), BODY)
@@ -234,9 +212,7 @@ async fn of_a_large_body_only_a_rebuilt_one_arrives() {
 async fn of_a_live_poll_only_the_servers_bytes_arrive() {
     let before = Before::start().await;
     let target = "/api/shapes/users?live=true&cursor=07&handle=1-2&offset=00_1";
-    let (arrived, answer) = before
-        .passes(junked("GET", target, &[], ""), GOOD_HEAD, false)
-        .await;
+    let (arrived, answer) = before.passes(junked("GET", target, &[], ""), GOOD_HEAD).await;
     let expected =
         clean_target_at("offset=0_1").replace("&log=full", "&cursor=7&handle=1-2&live=true&log=full");
     assert_eq!(arrived, before.expected("GET", &expected, JSON, "", ""));
@@ -247,9 +223,7 @@ async fn of_a_live_poll_only_the_servers_bytes_arrive() {
 async fn of_a_stream_of_events_only_the_servers_bytes_arrive() {
     let before = Before::start().await;
     let target = "/api/shapes/users?live_sse=true&live=true&handle=1-2&offset=0_1";
-    let (arrived, answer) = before
-        .passes(junked("GET", target, &[], ""), SSE_HEAD, false)
-        .await;
+    let (arrived, answer) = before.passes(junked("GET", target, &[], ""), SSE_HEAD).await;
     let expected =
         clean_target_at("offset=0_1").replace("&log=full", "&handle=1-2&live=true&live_sse=true&log=full");
     assert_eq!(
@@ -278,7 +252,7 @@ async fn what_a_client_nominates_as_hop_by_hop_takes_nothing_of_ours_away() {
             &[("connection", nominated), ("te", "trailers")],
             "",
         );
-        let (arrived, _) = before.passes(bytes, GOOD_HEAD, false).await;
+        let (arrived, _) = before.passes(bytes, GOOD_HEAD).await;
         assert_eq!(
             arrived,
             before.expected("GET", &clean_target(), JSON, "", ""),
