@@ -12,6 +12,7 @@ pub mod context;
 pub mod cors;
 pub mod drain;
 pub mod held;
+pub mod ports;
 pub mod request_id;
 pub mod server;
 pub mod service;
