@@ -8,7 +8,7 @@ use shapegate::clock::ManualClock;
 use shapegate_core::time::UnixMillis;
 use shapegate_origin::{Fault, Misbehaviour};
 
-use crate::support::gateway::{Gateway, get, origin};
+use crate::support::gateway::{Gateway, origin};
 use crate::support::patience::soon;
 use crate::support::scripted::Scripted;
 use crate::support::token;
