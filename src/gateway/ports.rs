@@ -28,7 +28,7 @@ pub fn check(settings: &ServerSettings) -> Result<(), ListenError> {
     let admin = match &settings.admin {
         AdminListen::Tcp(address) => Some(address),
         AdminListen::Unix(path) => {
-            named(path.display(), bind_unix(path))?;
+            named(&path.display(), bind_unix(path))?;
             None
         }
         AdminListen::Off => None,
@@ -39,7 +39,7 @@ pub fn check(settings: &ServerSettings) -> Result<(), ListenError> {
     bound.collect::<Result<Vec<_>, _>>().map(drop)
 }
 
-fn named<T>(address: impl ToString, bound: io::Result<T>) -> Result<T, ListenError> {
+fn named<T>(address: &impl ToString, bound: io::Result<T>) -> Result<T, ListenError> {
     bound.map_err(|error| ListenError {
         address: address.to_string(),
         error,
