@@ -42,6 +42,8 @@ struct Ends<'a> {
 /// What happened first.
 enum First<T> {
     Came(T),
+    /// It came once the permission had ended, by a clock that wakes nobody.
+    Late(T),
     Left(Box<pingora_core::Error>),
     Early(Early),
 }
@@ -92,7 +94,7 @@ impl<'a> Ends<'a> {
     fn unless_over<T>(&self, came: T) -> First<T> {
         let now = self.state.clock.now();
         if self.admitted.until.is_some_and(|until| until.is_over(now)) {
-            return First::Early(Early::Permission);
+            return First::Late(came);
         }
         First::Came(came)
     }
@@ -145,6 +147,7 @@ pub async fn serve(
     match ends.race(session, asking).await {
         First::Came(Ok(fetched)) => pass_on(session, fetched, &mut ends, reply).await,
         First::Came(Err(refusal)) => answer::refuse(session, &refusal, reply).await,
+        First::Late(_) => answer::nothing_new(state, session, admitted, Early::Permission, reply).await,
         First::Early(early) => answer::nothing_new(state, session, admitted, early, reply).await,
         First::Left(error) => Err(error),
     }
@@ -204,7 +207,10 @@ async fn stream(
             match ends.race(session, fetched.next()).await {
                 First::Came(piece) => piece,
                 First::Left(error) => return Err(error),
-                First::Early(_) => return end_stream(session, fetched, ends.state, stands).await,
+                First::Late(piece) => {
+                    return end_stream(session, fetched, ends.state, stands, Some(piece)).await;
+                }
+                First::Early(_) => return end_stream(session, fetched, ends.state, stands, None).await,
             }
         } else {
             unless_left(session, fetched.next()).await?
@@ -219,18 +225,30 @@ async fn stream(
     }
 }
 
+/// A piece of a body, its end, or what broke it off.
+type Piece = Result<Option<Bytes>, Refusal>;
+
+async fn next_piece(came: Option<Piece>, fetched: &mut Fetched) -> Piece {
+    match came {
+        Some(piece) => piece,
+        None => fetched.next().await,
+    }
+}
+
 /// Ends a stream of events after a whole event, waiting a little for it if one is on its way.
 async fn end_stream(
     session: &mut Session,
     fetched: &mut Fetched,
     state: &State,
     mut stands: EventEnd,
+    mut came: Option<Piece>,
 ) -> pingora_core::Result<()> {
     let wait_end = Monotonic(state.clock.now().monotonic.0 + EVENT_END_TIMEOUT);
     let mut overdue = state.clock.sleep_until(wait_end);
     while stands != EventEnd::Reached {
         let piece = tokio::select! {
-            piece = fetched.next() => piece.map_err(|refusal| broken_off(&refusal))?,
+            biased;
+            piece = next_piece(came.take(), fetched) => piece.map_err(|refusal| broken_off(&refusal))?,
             () = &mut overdue => return Err(broken_off_error("an event did not end in time")),
         };
         let Some(piece) = piece else { break };
