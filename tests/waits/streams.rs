@@ -110,7 +110,7 @@ async fn scripted(first: &str) -> (Gateway, ManualClock, Raw, Exchange) {
 
 /// The end that an expiry brings; a member's token holds ten minutes and the skew.
 fn expire(clock: &ManualClock) {
-    clock.advance(Duration::from_secs(700));
+    clock.advance(Duration::from_secs(661));
 }
 
 #[tokio::test]
