@@ -35,6 +35,7 @@ pub(super) struct DemoArguments {
 }
 
 pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
+    crate::logging::start();
     match start(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

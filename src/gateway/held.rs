@@ -41,6 +41,8 @@ struct Ends<'a> {
 /// What happened first.
 enum First<T> {
     Came(T),
+    /// It came once the permission had ended, by a clock that wakes nobody.
+    Late(T),
     Left(Box<pingora_core::Error>),
     Early(Early),
 }
@@ -86,7 +88,7 @@ impl<'a> Ends<'a> {
     fn unless_over<T>(&self, came: T) -> First<T> {
         let now = self.state.clock.now();
         if self.admitted.until.is_some_and(|until| until.is_over(now)) {
-            return First::Early(Early::Permission);
+            return First::Late(came);
         }
         First::Came(came)
     }
@@ -130,6 +132,7 @@ pub async fn serve(
     match wait.start(session).await {
         First::Came(Ok(start)) => wait.pass_on(session, &start, source, reply).await,
         First::Came(Err(refusal)) => answer::refuse(session, &refusal, reply).await,
+        First::Late(_) => answer::nothing_new(state, session, admitted, Early::Permission, reply).await,
         First::Early(early) => answer::nothing_new(state, session, admitted, early, reply).await,
         First::Left(error) => Err(error),
     }
@@ -190,6 +193,13 @@ impl Wait<'_> {
             let piece = match self.ends.race(session, self.reader.next()).await {
                 First::Came(piece) => piece,
                 First::Left(error) => return Err(error),
+                First::Late(piece) => {
+                    if matches!(piece, Ok(Some(_))) {
+                        // The event under way may end in it.
+                        self.reader.take_back();
+                    }
+                    return self.end_stream(session, stands).await;
+                }
                 First::Early(_) => return self.end_stream(session, stands).await,
             };
             match piece {
@@ -214,6 +224,7 @@ impl Wait<'_> {
         let mut overdue = clock.sleep_until(Monotonic(clock.now().monotonic.0 + EVENT_END_TIMEOUT));
         while stands != EventEnd::Reached {
             let piece = tokio::select! {
+                biased;
                 piece = self.reader.next() => piece.map_err(|cut| self.broken_off(&cut))?,
                 () = &mut overdue => return Err(broken_off("an event did not end in time")),
             };

@@ -216,6 +216,11 @@ impl Reader {
         }
     }
 
+    /// Gives the last piece once more.
+    pub fn take_back(&mut self) {
+        self.at = self.at.saturating_sub(1);
+    }
+
     async fn changed(&mut self) {
         // The sender lives in what this reader holds, so that waiting cannot fail.
         drop(self.watch.changed().await);

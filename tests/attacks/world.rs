@@ -54,6 +54,7 @@ pub(crate) fn config() -> String {
     };
     let shapes = [
         shape("users", ""),
+        shape("proxied", "hub: off"),
         shape("strict", "strict: true"),
         shape("ignoring", "client: { ignore: [table, where, columns, replica] }"),
         shape("subsets", "client: { subset: { limit_max: 10 } }"),

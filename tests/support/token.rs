@@ -20,15 +20,20 @@ identity:
       claims: { roles: { from: roles, type: list, default: [] }, org_id: { from: org_id, type: int, default: 0 } }
 ";
 
+/// The moment at which tokens are signed, in seconds: one a process, so that a clock that a test starts at it
+/// stands where its tokens do, however slow the machine.
 #[allow(
     clippy::disallowed_methods,
     reason = "an issuer outside the gateway has a clock of its own"
 )]
 pub fn now() -> i64 {
-    let since = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .expect("after 1970");
-    i64::try_from(since.as_secs()).expect("before the end of time")
+    static NOW: std::sync::LazyLock<i64> = std::sync::LazyLock::new(|| {
+        let since = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .expect("after 1970");
+        i64::try_from(since.as_secs()).expect("before the end of time")
+    });
+    *NOW
 }
 
 /// A token with these claims over the usual ones, valid for ten minutes.
