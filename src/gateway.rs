@@ -1,7 +1,7 @@
 //! Pingora's side: the proxy service, the connection wrapper, answers.
 //!
-//! A request passes [`admit`], which ends in a permit or a refusal. What waits is then served by [`held`], what
-//! is finite by Pingora's proxying through the hooks of [`service`]; both answer through [`answer`], the only
+//! A request passes [`admit`], which ends in a permit or a refusal. Reads of a log are then served by [`held`]
+//! through the hub, the rest by Pingora's proxying through the hooks of [`service`]; both answer through [`answer`], the only
 //! writer of headers to a client.
 
 pub mod admit;

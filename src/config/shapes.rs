@@ -43,7 +43,7 @@ pub struct ShapeSettings {
     pub any_where: bool,
     /// Whether `DELETE` is passed on.
     pub delete: bool,
-    /// Whether identical waits share one upstream request.
+    /// Whether identical reads share upstream requests and kept answers.
     pub hub: bool,
     /// Who gets which rows; one at least.
     pub rules: Vec<RuleSettings>,

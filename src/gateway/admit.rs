@@ -351,14 +351,14 @@ fn build(
         Audience::Private
     };
     // Pingora's proxying sends a body only while it reads the client's, and that is past or was never there.
-    let shared = shape.shares_waits() && request.verb() == Verb::Get;
+    let shared = shape.shares() && request.verb() == Verb::Get;
     let held = shared || request.waits() || request.body().is_some() || upstream.wants_fetch();
     let admitted = Box::new(Admitted {
         expected: Expected::of(&request, along.if_none_match.is_some()),
         until: permit.until(),
         audience,
         tenant: Arc::clone(tenant.id()),
-        shares: shape.shares_waits(),
+        shares: shape.shares(),
         upstream,
         along,
         request,

@@ -64,8 +64,8 @@ impl ServedShape {
         &self.policy
     }
 
-    /// Whether identical waits share one upstream request.
-    pub fn shares_waits(&self) -> bool {
+    /// Whether identical reads share upstream requests and kept answers.
+    pub fn shares(&self) -> bool {
         self.hub
     }
 
