@@ -13,7 +13,6 @@ use shapegate_core::limits::ERROR_BODY_BYTES_MAX;
 use shapegate_core::request::Verb;
 use shapegate_core::upstream::UpstreamRequest;
 
-use super::cache::Stored;
 use super::fetch::{Fetch, Fetched};
 use super::head::Head;
 use super::keeping::Keeping;
@@ -40,10 +39,10 @@ pub struct Errand {
 
 /// How an answer was filled.
 enum Filled {
-    /// With what came.
-    Came,
-    /// With what is known to be right still.
-    Confirmed(Arc<Stored>),
+    /// With what came, as it came.
+    AsItCame,
+    /// Not yet: this is all of it.
+    AtOnce(Arc<Head>, Vec<Bytes>),
 }
 
 impl Errand {
@@ -56,8 +55,8 @@ impl Errand {
             Err(refusal) => Err(refusal),
         };
         match filled {
-            Ok(Filled::Came) => filler.finish(),
-            Ok(Filled::Confirmed(stored)) => filler.answer(Arc::clone(&stored.head), &stored.body),
+            Ok(Filled::AsItCame) => filler.finish(),
+            Ok(Filled::AtOnce(head, body)) => filler.answer(head, body),
             Err(refusal) => filler.refuse(refusal),
         }
     }
@@ -74,30 +73,34 @@ impl Errand {
         if let (Passed::NotModified, Some(keeping)) = (&passed, &self.keeping) {
             let confirmed = keeping.confirm(&fetched.head, now).ok_or_else(unasked)?;
             fetch.release(fetched).await;
-            return Ok(Filled::Confirmed(confirmed));
+            return Ok(Filled::AtOnce(
+                Arc::clone(&confirmed.head),
+                confirmed.body.clone(),
+            ));
         }
         let plan = self
             .keeping
             .as_ref()
             .and_then(|keeping| keeping.plan(&passed, &fetched.head));
         let head = Arc::new(Head::of(&fetched.head, now));
-        let mut pieces = Gathered::new(&head);
-        loop {
-            match next(&mut fetched, &mut pieces, filler).await {
-                Ok(Some(piece)) => pieces.add(piece, filler).await,
-                Ok(None) => break,
-                Err(refusal) => {
-                    pieces.tell_rest(filler).await;
-                    return Err(refusal);
-                }
-            }
-        }
-        pieces.tell(filler).await;
-        if let (Some(keeping), Some(plan), Some(body)) = (&self.keeping, plan, filler.body()) {
-            keeping.keep(head, body, plan);
+        let mut gathered = Gathered::new(&head);
+        gathered.all(&mut fetched, filler).await?;
+        let at_once = gathered.head.is_some();
+        let body = if at_once {
+            Some(gathered.pieces.clone())
+        } else {
+            gathered.tell(filler).await;
+            filler.body()
+        };
+        if let (Some(keeping), Some(plan), Some(body)) = (&self.keeping, plan, body) {
+            keeping.keep(Arc::clone(&head), body, plan);
         }
         fetch.release(fetched).await;
-        Ok(Filled::Came)
+        Ok(if at_once {
+            Filled::AtOnce(head, gathered.pieces)
+        } else {
+            Filled::AsItCame
+        })
     }
 
     /// Whether the answer is one to pass on.
@@ -137,6 +140,20 @@ impl Gathered {
             head: Some(Arc::clone(head)),
             pieces: Vec::new(),
             bytes: 0,
+        }
+    }
+
+    /// Gathers the whole body, and tells what is there whenever there is nothing more at the moment.
+    async fn all(&mut self, fetched: &mut Fetched, filler: &mut Filler) -> Result<(), Refusal> {
+        loop {
+            match next(fetched, self, filler).await {
+                Ok(Some(piece)) => self.add(piece, filler).await,
+                Ok(None) => return Ok(()),
+                Err(refusal) => {
+                    self.tell_rest(filler).await;
+                    return Err(refusal);
+                }
+            }
         }
     }
 

@@ -264,14 +264,9 @@ impl Filler {
         }
     }
 
-    /// Whether everything that came is kept, so that it can be stored.
-    pub fn is_whole(&self) -> bool {
-        self.whole
-    }
-
     /// Tells the header and what of the body came with it.
     pub async fn begin(&mut self, head: Arc<Head>, pieces: Vec<Bytes>) {
-        if self.takes(&pieces) {
+        if self.sort == Sort::Log && self.takes(&pieces) {
             self.shared.progress.send_modify(|progress| {
                 progress.head = Some(head);
                 pieces.into_iter().for_each(|piece| progress.append(piece));
@@ -374,33 +369,32 @@ impl Filler {
 
     /// Ends a whole answer.
     pub fn finish(mut self) {
-        self.end(None, End::Whole);
+        self.end(End::Whole);
     }
 
-    /// Tells a whole answer at once.
-    pub fn answer(mut self, head: Arc<Head>, pieces: &[Bytes]) {
+    /// Tells a whole answer at once, so that those who wait are woken once.
+    pub fn answer(mut self, head: Arc<Head>, pieces: Vec<Bytes>) {
         self.ended = true;
         self.listing.remove(&self.shared);
         self.shared.progress.send_modify(|progress| {
             progress.head = Some(head);
-            pieces.iter().for_each(|piece| progress.append(piece.clone()));
+            pieces.into_iter().for_each(|piece| progress.append(piece));
             progress.end = Some(End::Whole);
         });
     }
 
     /// Ends for all who wait with an error.
     pub fn refuse(mut self, refusal: Refusal) {
-        self.end(None, End::Broken(Arc::new(refusal)));
+        self.end(End::Broken(Arc::new(refusal)));
     }
 
-    fn end(&mut self, head: Option<Arc<Head>>, end: End) {
+    fn end(&mut self, end: End) {
         self.ended = true;
         // First nobody can join any more, then those who did are told: an error is told once.
         self.listing.remove(&self.shared);
-        self.shared.progress.send_modify(|progress| {
-            progress.head = head.or(progress.head.take());
-            progress.end = Some(end);
-        });
+        self.shared
+            .progress
+            .send_modify(|progress| progress.end = Some(end));
     }
 }
 
@@ -410,7 +404,7 @@ impl Drop for Filler {
             let text = "The upstream failed.";
             let refusal =
                 Refusal::new(Code::UpstreamFailed, text).with_detail("the fetch ended unexpectedly");
-            self.end(None, End::Broken(Arc::new(refusal)));
+            self.end(End::Broken(Arc::new(refusal)));
         }
     }
 }

@@ -197,3 +197,51 @@ async fn what_is_of_one_client_is_on_its_own_answer_alone() {
     assert_eq!(ids.len(), 3);
     assert!(!format!("{answers:?}").contains("evil"));
 }
+
+#[tokio::test]
+async fn clients_that_take_codings_and_clients_that_do_not_get_the_same_right_body() {
+    let gateway = Gateway::start(&users()).await;
+    let token = member(1);
+    let place = synced(&gateway, &token).await;
+    let mut clients = Vec::new();
+    for coding in ["gzip", "identity", "br, zstd;q=0.5", "*"] {
+        let headers = [("accept-encoding", coding)];
+        let bytes = crate::support::gateway::request("GET", &place.poll(), Some(&token), &headers, "");
+        let mut client = gateway.connect().await;
+        client.send(bytes).await;
+        clients.push(client);
+    }
+    held(&gateway, 4).await;
+    until("one waits upstream", || gateway.origin.waiting() == 1).await;
+    let row = json!({ "id": 9, "name": "Eve", "org_id": 1 });
+    gateway.origin.insert("users", row).unwrap();
+    for client in &mut clients {
+        let answer = soon(client.answer()).await.unwrap();
+        assert_eq!(answer.header("content-encoding"), None);
+        assert_eq!(operations(&answer)[0].1["name"], "Eve");
+    }
+}
+
+/// Narrowing binds handles: those who share an answer get it with the handle that is theirs.
+#[tokio::test]
+async fn those_who_share_get_handles_that_are_bound_to_their_own_definition() {
+    let narrow = users().replace(
+        "    table: users\n",
+        "    table: users\n    client: { where: narrow }\n",
+    );
+    let gateway = Gateway::start(&narrow).await;
+    let start = "/api/shapes/users?offset=-1";
+    let mine = gateway.get(start, Some(&member(1))).await;
+    let again = gateway
+        .get(start, Some(&token::token(json!({ "sub": "other", "org_id": 1 }))))
+        .await;
+    let theirs = gateway.get(start, Some(&member(2))).await;
+    let handle = |answer: &crate::support::raw::Answer| answer.header("electric-handle").unwrap().to_owned();
+    assert_eq!(handle(&mine), handle(&again));
+    assert!(handle(&mine).contains('~'));
+    assert_eq!(gateway.origin.received().len(), 2);
+    // The handle of another organisation's shape is none of this one's, kept answers or not.
+    let target = format!("/api/shapes/users?offset=0_0&handle={}", handle(&theirs));
+    assert_eq!(gateway.get(&target, Some(&member(1))).await.status, 409);
+    assert_eq!(gateway.origin.received().len(), 2);
+}
