@@ -103,9 +103,11 @@ impl Fetch {
     /// Gives a connection whose answer was read to its end back to the pool.
     pub async fn release(&self, fetched: Fetched) {
         let Fetched { session, peer, .. } = fetched;
-        self.connector
-            .release_http_session(session, &*peer, Some(POOL_IDLE_TIMEOUT))
-            .await;
+        let releasing = self
+            .connector
+            .release_http_session(session, &*peer, Some(POOL_IDLE_TIMEOUT));
+        // In a box of its own, as connecting.
+        Box::pin(releasing).await;
     }
 
     /// A connection, whether it comes from the pool, and its peer. A name's other addresses are tried in turn.

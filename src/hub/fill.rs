@@ -51,7 +51,8 @@ impl Errand {
         self.along.if_none_match = self.keeping.as_ref().and_then(Keeping::condition);
         let asking = fetch.ask(&self.upstream, &self.request, &self.along, self.silence_max);
         let filled = match asking.await {
-            Ok(fetched) => self.fill(fetch, clock, fetched, &mut filler).await,
+            // In a box of its own: what reads a body is four times what waits for a header.
+            Ok(fetched) => Box::pin(self.fill(fetch, clock, fetched, &mut filler)).await,
             Err(refusal) => Err(refusal),
         };
         match filled {
