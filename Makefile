@@ -1,0 +1,52 @@
+# Every target installs what it lacks on Debian and Ubuntu, and says what to
+# install elsewhere (scripts/need.sh). Rust itself comes from rustup.
+
+CARGO ?= cargo
+NPM ?= npm
+NEED := scripts/need.sh
+CARGO_TARGET_DIR ?= $(CURDIR)/target
+PROGRAMS := $(CARGO_TARGET_DIR)/debug
+SHELL_SCRIPTS := $(shell git ls-files -co --exclude-standard '*.sh' .ci/run benches/run 2>/dev/null)
+
+# Where need.sh puts a Node newer than the distribution's.
+export PATH := $(CURDIR)/target/tools/node_modules/node/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-rust test-clients test-long bench lint
+# The parts of `make lint test` share one target directory: in order, not at once.
+.NOTPARALLEL:
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+		awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
+
+demo: ## the gateway before a stand-in for Electric, with a page to look at
+	@$(NEED) rust build
+	$(CARGO) run --locked --bin shapegate -- demo
+
+lint: ## formatting, clippy, rustdoc, shellcheck
+	@$(NEED) rust_lints build shellcheck
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
+	shellcheck $(SHELL_SCRIPTS)
+
+test: test-rust test-clients ## all tests of every commit
+
+test-rust: ## the Rust tests alone
+	@$(NEED) rust build postgres
+	$(CARGO) test --locked --workspace
+
+test-clients: ## Electric's TypeScript client against the real programs
+	@$(NEED) rust build node
+	$(CARGO) build --locked --workspace --bins
+	cd tests/clients && $(NPM) ci
+	cd tests/clients && SHAPEGATE_PROGRAMS="$(PROGRAMS)" $(NPM) test
+
+test-long: test-clients ## before a release: ignored tests too, many more random cases
+	@$(NEED) rust build postgres
+	PROPTEST_CASES=20000 $(CARGO) test --locked --workspace -- --include-ignored
+
+bench: ## micro benchmarks, then side by side with peers
+	@$(NEED) rust build bench
+	benches/run
