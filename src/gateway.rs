@@ -11,6 +11,7 @@ pub mod connection;
 pub mod context;
 pub mod cors;
 pub mod drain;
+pub mod framing;
 pub mod held;
 pub mod request_id;
 pub mod server;
@@ -18,5 +19,5 @@ pub mod service;
 pub mod state;
 pub mod tls;
 
-pub use server::{ServeError, run};
+pub use server::{ServeError, run, run_with};
 pub use state::State;

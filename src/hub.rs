@@ -8,6 +8,7 @@ pub mod addresses;
 pub mod fetch;
 pub mod health;
 pub mod upstream;
+pub mod version;
 
 pub use fetch::{Fetch, Fetched};
 pub use upstream::{Upstream, UpstreamSettings};

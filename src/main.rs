@@ -2,12 +2,9 @@
 
 use std::process::ExitCode;
 
-use tikv_jemallocator::Jemalloc;
-
-/// Many threads allocate and free small things all the time, and what a burst of connections took must be given
-/// back after it.
+/// Long-lived connections of many sizes fragment the system's allocator; this one gives memory back.
 #[global_allocator]
-static ALLOCATOR: Jemalloc = Jemalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     shapegate::cli::run()

@@ -15,7 +15,6 @@ use sha2::Sha256;
 
 use crate::definition::ShapeDefinition;
 use crate::limits::{CLIENT_HANDLE_BYTES_MAX, UPSTREAM_HANDLE_BYTES_MAX};
-use crate::request::Position;
 
 /// Bytes of a tag: more than anybody can guess, few enough for a URL.
 const TAG_BYTES: usize = 16;
@@ -191,24 +190,5 @@ impl HandleBinding {
         let mac = mac.clone().chain_update(raw.as_str());
         mac.verify_truncated_left(&tag).map_err(|_| BadTag)?;
         Ok(raw)
-    }
-
-    /// A client's position with the upstream's handles. A handle that is known to be gone only makes URLs
-    /// differ, so one that is not of this shape is dropped instead of refused.
-    ///
-    /// # Errors
-    ///
-    /// When the position's handle is not one of this shape's.
-    pub fn untag_position(&self, position: Position) -> Result<Position<UpstreamHandle>, BadTag> {
-        let handle = position
-            .handle
-            .as_ref()
-            .map(|handle| self.untag(handle))
-            .transpose()?;
-        let expired = position
-            .expired_handle
-            .as_ref()
-            .and_then(|handle| self.untag(handle).ok());
-        Ok(position.with_handles(handle, expired))
     }
 }

@@ -47,7 +47,7 @@ fn what_is_printed_has_quotes_and_brackets_everywhere() {
         ),
         ("a AND b AND c", "(\"a\" AND \"b\" AND \"c\")"),
         ("a AND (b AND c)", "(\"a\" AND (\"b\" AND \"c\"))"),
-        ("a!=-1", "(\"a\" <> (-1))"),
+        ("a<>-1", "(\"a\" <> (-1))"),
         ("a = 'it''s \\'", "(\"a\" = 'it''s \\')"),
         ("a NOT IN (1,2)", "(\"a\" NOT IN (1,2))"),
         ("a BETWEEN 1 AND 2", "(\"a\" BETWEEN 1 AND 2)"),
@@ -413,7 +413,8 @@ proptest! {
         let given = vec!["v"; usize::from(clause.parameters_max())];
         let Ok(filter) = Filter::client(clause, values(&given)) else { return Ok(()) };
         prop_assert_eq!(literals(filter.clause().expression()), 0);
-        prop_assert!(!filter.text().replace("\"\"", "").contains('\''), "{}", filter.text());
+        let outside_of_names: String = filter.text().split('"').step_by(2).collect();
+        prop_assert!(!outside_of_names.contains('\''), "{}", filter.text());
         let again = Clause::read_client(filter.text()).unwrap();
         prop_assert_eq!(&again, filter.clause());
         prop_assert_eq!(Filter::client(again, filter.parameters().to_vec()).unwrap(), filter);

@@ -79,7 +79,7 @@ impl Answer {
     }
 
     /// 400, with Electric's words; 500 where Electric has none.
-    pub(crate) fn invalid(errors: Errors, method_is_cached: bool) -> Self {
+    pub(crate) fn invalid(errors: &Errors, method_is_cached: bool) -> Self {
         if errors.crash {
             let body = json!({"error": "Internal server error"});
             return Self::json(StatusCode::INTERNAL_SERVER_ERROR, &body);

@@ -4,13 +4,19 @@ use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::Stream;
 use http_body::Frame;
+use tokio::time::Sleep;
 
 use crate::answer::Content;
+use crate::clock;
+
+/// The server drops what it has not written yet when a body fails, so a cut waits a little.
+const FLUSH: Duration = Duration::from_millis(20);
 
 /// Where and how a body breaks.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +35,12 @@ pub(crate) fn into_body(content: Content, cut: Option<Cut>) -> Body {
         Content::Chunked(pieces) => (pieces.into(), None),
         Content::Stream(stream) => (VecDeque::new(), Some(stream)),
     };
-    Body::new(Pieces { pieces, rest, cut })
+    Body::new(Pieces {
+        pieces,
+        rest,
+        cut,
+        flushing: None,
+    })
 }
 
 /// A body of no known length.
@@ -37,6 +48,8 @@ struct Pieces {
     pieces: VecDeque<Bytes>,
     rest: Option<Pin<Box<dyn Stream<Item = Bytes> + Send>>>,
     cut: Option<Cut>,
+    /// Until what came before a cut has gone out.
+    flushing: Option<Pin<Box<Sleep>>>,
 }
 
 impl http_body::Body for Pieces {
@@ -49,8 +62,11 @@ impl http_body::Body for Pieces {
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         match self.cut {
             Some(Cut::Close(0)) => {
-                let error = io::Error::new(io::ErrorKind::ConnectionAborted, "cut off");
-                return Poll::Ready(Some(Err(error)));
+                let flushing = self.flushing.get_or_insert_with(|| Box::pin(clock::after(FLUSH)));
+                return flushing.as_mut().poll(context).map(|()| {
+                    let error = io::Error::new(io::ErrorKind::ConnectionAborted, "cut off");
+                    Some(Err(error))
+                });
             }
             Some(Cut::Stall(0)) => return Poll::Pending,
             _ => {}

@@ -149,7 +149,7 @@ async fn answered(inner: &Arc<Inner>, head: Parts, body: Body) -> (Answer, Optio
         None => None,
     };
     let answer = match instead {
-        Some(answer) => cors::put(answer, &asking, cors::SHAPE_METHODS),
+        Some(answer) => answer,
         None => route(inner, &asking).await,
     };
     (answer, fault)

@@ -134,10 +134,8 @@ pub(super) fn cors(reading: &mut Reading<'_>, node: &Node) -> Option<Cors> {
 }
 
 fn read_origins(reading: &mut Reading<'_>, node: &Node) -> Option<Origins> {
-    if let Kind::Scalar { text, .. } = &node.kind {
-        if text == "any" {
-            return Some(Origins::Any);
-        }
+    if matches!(&node.kind, Kind::Scalar { text, .. } if text == "any") {
+        return Some(Origins::Any);
     }
     let list = reading.each(node, "origins", origin)?;
     if list.is_empty() || list.len() > ORIGINS_MAX {

@@ -173,7 +173,7 @@ fn jwt(reading: &mut Reading<'_>, node: &Node) -> Option<IssuerSource> {
         token_type: token_type.map_or(Some(None), |read| read.map(|text| Some(text.value)))?,
         claims: claims?,
     };
-    keys::check(reading, source, node.span, keys)
+    keys::check(reading, source, node.span, &keys)
 }
 
 const AUDIENCE_HELP: &str = "write `audience: sync`, the `aud` that the issuer puts into tokens for this service, or `authorized_parties`";
@@ -320,10 +320,8 @@ fn claim_path(reading: &mut Reading<'_>, node: &Node) -> Option<ClaimPath> {
 
 fn dev_user(reading: &mut Reading<'_>, node: &Node, span: Span) -> Option<Method> {
     let claims = reading.value_map(node, "insecure_dev_user")?;
-    if !claims
-        .get("sub")
-        .is_some_and(|sub| sub.as_str().is_some_and(|sub| !sub.is_empty()))
-    {
+    let subject = claims.get("sub").and_then(Value::as_str);
+    if subject.is_none_or(str::is_empty) {
         return reading.refuse(
             node.span,
             "`insecure_dev_user` lacks `sub`",

@@ -170,10 +170,10 @@ pub(super) fn check(
     reading: &mut Reading<'_>,
     source: IssuerSource,
     span: Span,
-    keys: Vec<Spanned<KeySource>>,
+    keys: &[Spanned<KeySource>],
 ) -> Option<IssuerSource> {
     let mut right = true;
-    for key in &keys {
+    for key in keys {
         let alone = IssuerSource {
             keys: vec![key.value.clone()],
             ..source.clone()

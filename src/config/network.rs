@@ -88,9 +88,11 @@ fn bits(address: IpAddr) -> (u128, u8) {
     }
 }
 
+/// The bits of the network alone.
 fn mask(bits: u128, width: u8, prefix: u8) -> u128 {
     let dropped = u32::from(width.saturating_sub(prefix));
-    bits.checked_shr(dropped).unwrap_or(0)
+    let kept = bits.checked_shr(dropped).unwrap_or(0);
+    kept.checked_shl(dropped).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub(super) fn print(merged: &Node, shown: &Shown, config: &Config) -> String {
     put_in(&mut root, "shapes", |shapes| {
         for shape in &config.shapes {
             put_in(shapes, &shape.settings.name.value, |out| {
-                shape_defaults(out, &shape.settings)
+                shape_defaults(out, &shape.settings);
             });
         }
     });
@@ -182,20 +182,20 @@ fn plain(text: &str) -> Out {
 
 /// Adds a key that is not written.
 fn put(map: &mut Out, key: &str, value: Out) {
-    if let Out::Map(entries) = map {
-        if !entries.iter().any(|(known, _)| known == key) {
-            entries.push((key.to_owned(), value));
-        }
+    if let Out::Map(entries) = map
+        && !entries.iter().any(|(known, _)| known == key)
+    {
+        entries.push((key.to_owned(), value));
     }
 }
 
 /// Works on the map under a key, which is made where it is missing.
 fn put_in(map: &mut Out, key: &str, fill: impl FnOnce(&mut Out)) {
     put(map, key, Out::Map(Vec::new()));
-    if let Out::Map(entries) = map {
-        if let Some((_, value)) = entries.iter_mut().find(|(known, _)| known == key) {
-            fill(value);
-        }
+    if let Out::Map(entries) = map
+        && let Some((_, value)) = entries.iter_mut().find(|(known, _)| known == key)
+    {
+        fill(value);
     }
 }
 

@@ -176,7 +176,7 @@ fn digits(line: usize) -> usize {
 }
 
 /// The candidate closest to `word`, if any is close enough to have been meant.
-pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = match word.chars().count() {
         0..=2 => 1,
         3..=5 => 2,

@@ -274,8 +274,12 @@ fn fitting(reading: &mut Reading<'_>, chain_file: NamedFile, key_file: NamedFile
     let key = reading.private_key(&key_file)?;
     let provider = rustls::crypto::ring::default_provider();
     if let Err(error) = CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider) {
+        let why = match error {
+            rustls::Error::InconsistentKeys(_) => "it belongs to another certificate".to_owned(),
+            other => other.to_string(),
+        };
         let message = format!(
-            "the key {} cannot serve {}: {error}",
+            "the key {} cannot serve {}: {why}",
             key_file.path.display(),
             chain_file.path.display()
         );

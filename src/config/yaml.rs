@@ -129,10 +129,10 @@ impl<'a> Reader<'a> {
                 Some(Ok(pair)) => return Ok(Some(pair)),
                 Some(Err(error)) => {
                     let span = self.span_at(error.marker(), 1);
-                    return Err(Problem::error(
-                        span,
-                        format!("this is not YAML: {}", error.info()),
-                    ));
+                    let problem = Problem::error(span, format!("this is not YAML: {}", error.info()));
+                    return Err(
+                        problem.help("check quotes, brackets and indentation here and in the line above")
+                    );
                 }
             }
         }
@@ -207,7 +207,8 @@ impl<'a> Reader<'a> {
         let span = self.span(range);
         self.charge(1, span)?;
         let Event::Scalar(text, style, _, tag) = event else {
-            return Err(Problem::error(span, "a key must be a plain word"));
+            let problem = Problem::error(span, "a key must be a plain word");
+            return Err(problem.help("write `key: value`"));
         };
         self.refuse_tag(tag.is_some(), range)?;
         if text == "<<" && style == ScalarStyle::Plain {

@@ -18,10 +18,12 @@ use shapegate_core::upstream::UpstreamRequest;
 use super::body;
 use super::context::RequestContext;
 use super::cors::{self, CorsGrant};
+use super::framing;
 use super::state::{Loaded, State};
 use crate::hub::Upstream;
 use crate::hub::health::Health;
 use crate::hub::upstream::Along;
+use crate::hub::version::SUBSETS_SINCE;
 use crate::identity::CredentialHeaders;
 use crate::tenant::{Found, ServedShape, Tenant};
 
@@ -32,7 +34,7 @@ const TRACEPARENT_BYTES: usize = 55;
 pub enum Admission {
     /// It goes through Pingora's proxying.
     Finite(Box<Admitted>),
-    /// It is fetched and awaited.
+    /// It is fetched, and awaited if it waits.
     Held(Box<Admitted>),
     /// A preflight, and the methods of its route.
     Preflight(&'static str),
@@ -75,6 +77,11 @@ pub async fn admit(
     let head = session.req_header();
     let tenant = loaded.tenant_of(head)?;
     ctx.cors = CorsGrant::of(tenant.cors(), &head.headers);
+    if let Err(refusal) = framing::check(session.as_downstream()) {
+        session.as_downstream_mut().set_keepalive(None);
+        return Err(refusal);
+    }
+    let head = session.req_header();
     check_head(head, state)?;
     let (path, query) = target(head)?;
     let found = tenant.find(path).ok_or_else(not_found)?;
@@ -90,7 +97,10 @@ pub async fn admit(
     let Found::Shapes(endpoint) = found else {
         let upstream = tenant.upstream();
         return Ok(Admission::Health(
-            upstream.health().ask(upstream, &state.fetch, &*state.clock).await,
+            upstream
+                .health()
+                .state(upstream, &state.fetch, &*state.clock)
+                .await,
         ));
     };
     let mut asked = Asked::parse(verb, query, endpoint.declared())?;
@@ -103,6 +113,9 @@ pub async fn admit(
         body::check_head(&session.req_header().headers, state.body_limits)?;
         let read = body::read(session, state.body_limits, &*state.clock).await?;
         asked.take_body(&read)?;
+    }
+    if asked.subset.is_some() {
+        require_confined_subsets(state, tenant.upstream()).await?;
     }
     let head = session.req_header();
     let asking = Asking {
@@ -217,6 +230,23 @@ fn require_identity(shape: &ServedShape, identity: Option<&Identity>) -> Result<
     ))
 }
 
+/// Subsets go to an Electric alone that is known to confine them.
+async fn require_confined_subsets(state: &State, upstream: &Upstream) -> Result<(), Refusal> {
+    let detail = match upstream
+        .health()
+        .version(upstream, &state.fetch, &*state.clock)
+        .await
+    {
+        Some(version) if version >= SUBSETS_SINCE => return Ok(()),
+        Some(version) => format!("subsets need Electric {SUBSETS_SINCE} or later, not {version}"),
+        None => {
+            format!("subsets need Electric {SUBSETS_SINCE} or later; the upstream does not tell its version")
+        }
+    };
+    let text = "The upstream cannot be trusted with subsets.";
+    Err(Refusal::new(Code::UpstreamMisconfigured, text).with_detail(detail))
+}
+
 /// What a decision is made from, besides the shape and what is asked.
 struct Asking<'a> {
     head: &'a RequestHeader,
@@ -290,7 +320,8 @@ fn build(
     } else {
         Audience::Private
     };
-    let held = request.waits() || upstream.encodes();
+    // Pingora sends a body while it reads the client's, and that has been read by now.
+    let held = request.waits() || request.body().is_some() || upstream.wants_fetch();
     let admitted = Box::new(Admitted {
         expected: Expected::of(&request, along.if_none_match.is_some()),
         until: permit.until(),

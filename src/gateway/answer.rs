@@ -324,10 +324,11 @@ pub async fn nothing_new(
     let handle = admitted.permit.handles().tag(handle);
     let made = answer::nothing_new(position.live, &handle, position.offset, cursor);
     let mut head = ResponseHeader::build_no_case(StatusCode::OK, Some(16))?;
+    label(&mut head, admitted, None, reply)?;
+    // Its own `cache-control` wins: nobody may keep an answer that was made up here.
     for (name, value) in made.headers {
         head.insert_header(name, value)?;
     }
-    label(&mut head, admitted, None, reply)?;
     send(session, head, Bytes::from(made.body)).await
 }
 

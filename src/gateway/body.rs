@@ -80,10 +80,15 @@ pub fn is_declared(headers: &HeaderMap) -> bool {
 pub async fn read(session: &mut Session, limits: BodyLimits, clock: &dyn Clock) -> Result<Bytes, Refusal> {
     let end = Monotonic(clock.now().monotonic.0 + limits.body_timeout);
     let overdue = clock.sleep_until(end);
-    tokio::select! {
+    let body = tokio::select! {
         body = read_all(session, limits) => body,
         () = overdue => Err(Refusal::new(Code::RequestTimeout, "The body did not arrive in time.")),
+    };
+    if body.is_err() {
+        // Where it ends is not known, so neither is where another request would begin.
+        session.as_downstream_mut().set_keepalive(None);
     }
+    body
 }
 
 async fn read_all(session: &mut Session, limits: BodyLimits) -> Result<Bytes, Refusal> {

@@ -40,9 +40,9 @@ impl Replacement {
     }
 
     /// Notes a piece of the body.
-    pub fn note(&mut self, piece: Option<Bytes>) {
+    pub fn note(&mut self, piece: &Bytes) {
         let room = ERROR_BODY_BYTES_MAX.saturating_sub(self.start.len());
-        self.start.extend(piece.iter().flatten().take(room));
+        self.start.extend(piece.iter().take(room));
     }
 
     /// The refusal, with what the body says of it.

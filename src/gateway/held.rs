@@ -2,6 +2,7 @@
 //! process goes away.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use pingora_proxy::Session;
@@ -18,7 +19,7 @@ use crate::hub::Fetched;
 use crate::hub::upstream::READ_TIMEOUT;
 
 /// How long a stream that must end may take to reach the end of an event.
-const EVENT_END_TIMEOUT: std::time::Duration = std::time::Duration::from_millis(500);
+const EVENT_END_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Why a wait ends before the upstream has answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,27 +60,58 @@ impl<'a> Ends<'a> {
         }
     }
 
-    /// Waits for `coming` and for everything that may end the wait before.
+    /// Waits for `coming` and for everything that may end the wait before; what does not wait but is fetched all
+    /// the same is ended by its client alone.
+    ///
+    /// What ends the permission is looked at first: an answer that comes at the same moment is not handed out.
     async fn race<T>(&mut self, session: &mut Session, coming: impl Future<Output = T>) -> First<T> {
+        if !self.admitted.request.waits() {
+            return match unless_left(session, coming).await {
+                Ok(came) => First::Came(came),
+                Err(error) => First::Left(error),
+            };
+        }
         tokio::pin!(coming);
         loop {
-            let changed = tokio::select! {
+            tokio::select! {
                 biased;
-                came = &mut coming => return First::Came(came),
-                left = session.as_downstream_mut().read_body_or_idle(true) => {
-                    match left {
-                        Err(error) => return First::Left(error.into_down()),
-                        Ok(_) => false,
-                    }
-                }
                 () = ended(&mut self.permission) => return First::Early(Early::Permission),
+                // The sender lives in the state, which outlives this, so that there always is a change.
+                _ = self.changes.changed() => {}
+                came = &mut coming => return self.unless_over(came),
+                error = left(session) => return First::Left(error),
                 () = &mut self.drain => return First::Early(Early::Drain),
-                changed = self.changes.changed() => changed.is_ok(),
-            };
-            if changed && !is_still_permitted(self.state, session, self.admitted).await {
+            }
+            if !is_still_permitted(self.state, session, self.admitted).await {
                 return First::Early(Early::Permission);
             }
         }
+    }
+
+    /// What came, unless the permission has ended by a clock that wakes nobody: the wall clock, set forward.
+    fn unless_over<T>(&self, came: T) -> First<T> {
+        let now = self.state.clock.now();
+        if self.admitted.until.is_some_and(|until| until.is_over(now)) {
+            return First::Early(Early::Permission);
+        }
+        First::Came(came)
+    }
+}
+
+/// What comes, unless the client leaves before.
+async fn unless_left<T>(session: &mut Session, coming: impl Future<Output = T>) -> pingora_core::Result<T> {
+    tokio::select! {
+        biased;
+        came = coming => Ok(came),
+        error = left(session) => Err(error),
+    }
+}
+
+/// Resolves when the client leaves.
+async fn left(session: &mut Session) -> Box<pingora_core::Error> {
+    match session.as_downstream_mut().read_body_or_idle(true).await {
+        Err(error) => error.into_down(),
+        Ok(_) => std::future::pending().await,
     }
 }
 
@@ -103,11 +135,12 @@ pub async fn serve(
 ) -> pingora_core::Result<()> {
     let _held = Held::new(state, admitted.request.waits());
     let mut ends = Ends::of(state, admitted);
+    let read_timeout = read_timeout(state, admitted);
     let asking = state.fetch.ask(
         &admitted.upstream,
         &admitted.request,
         &admitted.along,
-        READ_TIMEOUT,
+        read_timeout,
     );
     match ends.race(session, asking).await {
         First::Came(Ok(fetched)) => pass_on(session, fetched, &mut ends, reply).await,
@@ -115,6 +148,12 @@ pub async fn serve(
         First::Early(early) => answer::nothing_new(state, session, admitted, early, reply).await,
         First::Left(error) => Err(error),
     }
+}
+
+/// How long the upstream may be silent. A wait's own timer ends it with its permission; anything else ends here.
+fn read_timeout(state: &State, admitted: &Admitted) -> Duration {
+    let until = admitted.until.filter(|_| !admitted.request.waits());
+    until.map_or(READ_TIMEOUT, |until| until.left(state.clock.now()))
 }
 
 /// Answers with what was fetched, a piece at a time.
@@ -159,20 +198,20 @@ async fn stream(
     ends: &mut Ends<'_>,
 ) -> pingora_core::Result<()> {
     let sse = ends.admitted.request.is_sse();
-    let mut at_event_end = true;
+    let mut stands = EventEnd::Reached;
     loop {
         let piece = if sse {
             match ends.race(session, fetched.next()).await {
                 First::Came(piece) => piece,
                 First::Left(error) => return Err(error),
-                First::Early(_) => return end_stream(session, fetched, ends.state, at_event_end).await,
+                First::Early(_) => return end_stream(session, fetched, ends.state, stands).await,
             }
         } else {
-            fetched.next().await
+            unless_left(session, fetched.next()).await?
         };
         match piece.map_err(|refusal| broken_off(&refusal))? {
             Some(piece) => {
-                at_event_end = ends_event(&piece, at_event_end);
+                stands = stands.after(&piece);
                 session.write_response_body(Some(piece), false).await?;
             }
             None => return session.write_response_body(None, true).await,
@@ -185,37 +224,54 @@ async fn end_stream(
     session: &mut Session,
     fetched: &mut Fetched,
     state: &State,
-    mut at_event_end: bool,
+    mut stands: EventEnd,
 ) -> pingora_core::Result<()> {
     let wait_end = Monotonic(state.clock.now().monotonic.0 + EVENT_END_TIMEOUT);
     let mut overdue = state.clock.sleep_until(wait_end);
-    while !at_event_end {
+    while stands != EventEnd::Reached {
         let piece = tokio::select! {
             piece = fetched.next() => piece.map_err(|refusal| broken_off(&refusal))?,
             () = &mut overdue => return Err(broken_off_error("an event did not end in time")),
         };
         let Some(piece) = piece else { break };
-        let (rest, ended) = until_event_end(&piece);
-        at_event_end = ended;
+        let rest = stands.up_to_end(&piece);
+        stands = stands.after(&rest);
         session.write_response_body(Some(rest), false).await?;
     }
     session.write_response_body(None, true).await
 }
 
-/// Whether a stream stands after a whole event once `piece` has been written.
-fn ends_event(piece: &[u8], before: bool) -> bool {
-    if piece.is_empty() {
-        before
-    } else {
-        piece.ends_with(b"\n\n")
-    }
+/// How near a stream stands to the end of an event, which is an empty line; pieces may come apart anywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EventEnd {
+    /// Within a line.
+    Ahead,
+    /// After a line's end.
+    Near,
+    /// After a whole event, or at the start.
+    Reached,
 }
 
-/// The part of `piece` up to the end of its first event, and whether there is one.
-fn until_event_end(piece: &Bytes) -> (Bytes, bool) {
-    match piece.windows(2).position(|two| two == b"\n\n") {
-        Some(at) => (piece.slice(..at + 2), true),
-        None => (piece.clone(), piece.as_ref() == b"\n"),
+impl EventEnd {
+    /// Where the stream stands once `piece` has been written.
+    fn after(self, piece: &[u8]) -> Self {
+        match (piece, self) {
+            ([], _) => self,
+            ([.., b'\n', b'\n'], _) | ([b'\n'], Self::Near | Self::Reached) => Self::Reached,
+            ([.., b'\n'], _) => Self::Near,
+            _ => Self::Ahead,
+        }
+    }
+
+    /// The part of `piece` up to the end of the event under way; all of it if that does not come.
+    fn up_to_end(self, piece: &Bytes) -> Bytes {
+        let length = if self == Self::Near && piece.starts_with(b"\n") {
+            1
+        } else {
+            let empty_line = piece.windows(2).position(|two| two == b"\n\n");
+            empty_line.map_or(piece.len(), |at| at + 2)
+        };
+        piece.slice(..length)
     }
 }
 
@@ -252,17 +308,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_ends_after_a_whole_event() {
-        assert!(ends_event(b"data: 1\n\n", false));
-        assert!(!ends_event(b"data: 1\n", true));
-        assert!(ends_event(b"", true));
-        assert_eq!(
-            until_event_end(&Bytes::from_static(b"x\n\ndata: 2")),
-            (Bytes::from_static(b"x\n\n"), true)
-        );
-        assert_eq!(
-            until_event_end(&Bytes::from_static(b"xyz")),
-            (Bytes::from_static(b"xyz"), false)
-        );
+    fn a_stream_ends_after_a_whole_event_however_it_comes_apart() {
+        let text = b"data: 1\ndata: 2\n\n: comment\n\n";
+        for size in 1..=text.len() {
+            let mut stands = EventEnd::Reached;
+            let mut seen = Vec::new();
+            for piece in text.chunks(size) {
+                stands = stands.after(piece);
+                seen.extend_from_slice(piece);
+                let whole = seen.ends_with(b"\n\n");
+                assert_eq!(stands == EventEnd::Reached, whole, "{seen:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_rest_of_an_event_goes_out_and_nothing_of_the_next() {
+        let rest = |stands: EventEnd, piece: &'static str| {
+            let rest = stands.up_to_end(&Bytes::from_static(piece.as_bytes()));
+            String::from_utf8(rest.to_vec()).unwrap()
+        };
+        assert_eq!(rest(EventEnd::Ahead, "x\n\ndata: 2"), "x\n\n");
+        assert_eq!(rest(EventEnd::Ahead, "\ndata: 2\n\ndata: 3"), "\ndata: 2\n\n");
+        assert_eq!(rest(EventEnd::Near, "\ndata: 2\n\n"), "\n");
+        assert_eq!(rest(EventEnd::Near, "more"), "more");
     }
 }

@@ -13,6 +13,7 @@ use pingora_core::listeners::{L4BufferSettings, ListenerConfig, TcpSocketOptions
 use pingora_core::protocols::TcpKeepalive;
 use pingora_core::server::configuration::{Opt, ServerConf};
 use pingora_core::server::{RunArgs, Server, ShutdownWatch};
+use pingora_core::services::ServiceWithDependents;
 use pingora_core::services::background::{BackgroundService, background_service};
 use pingora_core::services::listening::Service;
 use pingora_proxy::{HttpProxy, http_proxy};
@@ -136,6 +137,18 @@ fn install_crypto() {
 /// # Errors
 /// When it cannot start.
 pub fn run(snapshot: Snapshot, settings: &ServerSettings) -> Result<(), ServeError> {
+    run_with(snapshot, settings, Vec::new())
+}
+
+/// As [`run`], with `services` beside the gateway.
+///
+/// # Errors
+/// When it cannot start.
+pub fn run_with(
+    snapshot: Snapshot,
+    settings: &ServerSettings,
+    services: Vec<Box<dyn ServiceWithDependents>>,
+) -> Result<(), ServeError> {
     let state = &state(snapshot, settings, Arc::new(SystemClock))?;
     let mut server = Server::new_with_opt_and_conf(None::<Opt>, server_conf(threads()));
     server.bootstrap();
@@ -148,6 +161,7 @@ pub fn run(snapshot: Snapshot, settings: &ServerSettings) -> Result<(), ServeErr
         server.add_service(Admin::service(Arc::clone(state), listener));
     }
     server.add_service(background_service("background", Background(Arc::clone(state))));
+    server.add_services(services);
     server.run(RunArgs {
         shutdown_signal: Box::new(DrainOnSignal {
             drain: state.drain.clone(),

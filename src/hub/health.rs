@@ -1,4 +1,4 @@
-//! An upstream's health, asked when somebody wants to know and remembered for a moment.
+//! An upstream's health and version, asked when somebody wants to know and remembered for a moment.
 
 use std::time::Duration;
 
@@ -8,10 +8,13 @@ use tokio::sync::Mutex;
 
 use super::fetch::Fetch;
 use super::upstream::Upstream;
+use super::version::ServerVersion;
 use crate::clock::Clock;
 
-/// How long an answer is remembered.
-const REMEMBERED: Duration = Duration::from_secs(1);
+/// How long a state is remembered.
+const STATE_REMEMBERED: Duration = Duration::from_secs(1);
+/// How long a version is remembered: Electric changes it only by restarting.
+const VERSION_REMEMBERED: Duration = Duration::from_secs(30);
 /// How long an upstream may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -42,35 +45,65 @@ impl Health {
     }
 }
 
-/// What an upstream last said of its health.
+/// What an upstream said of itself.
+#[derive(Clone, Copy, Debug)]
+struct Said {
+    at: Monotonic,
+    health: Health,
+    version: Option<ServerVersion>,
+}
+
+/// What an upstream last said of itself.
 #[derive(Debug, Default)]
-pub struct HealthMemory(Mutex<Option<(Monotonic, Health)>>);
+pub struct HealthMemory(Mutex<Option<Said>>);
 
 impl HealthMemory {
-    /// The health of `upstream`: one question at a time, and at most one a second.
-    pub async fn ask(&self, upstream: &Upstream, fetch: &Fetch, clock: &dyn Clock) -> Health {
+    /// The state of `upstream`: one question at a time, and at most one a second.
+    pub async fn state(&self, upstream: &Upstream, fetch: &Fetch, clock: &dyn Clock) -> Health {
+        self.ask(upstream, fetch, clock, STATE_REMEMBERED).await.health
+    }
+
+    /// The version of `upstream`; `None` when it does not say or cannot be reached.
+    pub async fn version(
+        &self,
+        upstream: &Upstream,
+        fetch: &Fetch,
+        clock: &dyn Clock,
+    ) -> Option<ServerVersion> {
+        self.ask(upstream, fetch, clock, VERSION_REMEMBERED).await.version
+    }
+
+    async fn ask(&self, upstream: &Upstream, fetch: &Fetch, clock: &dyn Clock, remembered: Duration) -> Said {
         let mut last = self.0.lock().await;
-        let now = clock.now().monotonic;
-        if let Some((at, health)) = *last {
-            if now.0.saturating_sub(at.0) < REMEMBERED {
-                return health;
-            }
+        let at = clock.now().monotonic;
+        let known = last.filter(|said| said.version.is_some() || remembered == STATE_REMEMBERED);
+        if let Some(said) = known.filter(|said| at.0.saturating_sub(said.at.0) < remembered) {
+            return said;
         }
-        let health = tokio::select! {
-            health = probe(upstream, fetch) => health,
-            () = clock.sleep_until(Monotonic(now.0 + TIMEOUT)) => Health::Starting,
+        let (health, version) = tokio::select! {
+            said = probe(upstream, fetch) => said,
+            () = clock.sleep_until(Monotonic(at.0 + TIMEOUT)) => (Health::Starting, None),
         };
-        *last = Some((now, health));
-        health
+        let said = Said { at, health, version };
+        *last = Some(said);
+        said
     }
 }
 
-async fn probe(upstream: &Upstream, fetch: &Fetch) -> Health {
-    match fetch.status_of(upstream, probe_head(upstream), TIMEOUT).await {
-        Some((200, body)) if body.contains("active") => Health::Active,
-        Some((_, body)) if body.contains("waiting") => Health::Waiting,
+async fn probe(upstream: &Upstream, fetch: &Fetch) -> (Health, Option<ServerVersion>) {
+    let Some((head, body)) = fetch.probe(upstream, probe_head(upstream), TIMEOUT).await else {
+        return (Health::Starting, None);
+    };
+    let server = head
+        .headers
+        .get("electric-server")
+        .and_then(|value| value.to_str().ok());
+    let health = match head.status.as_u16() {
+        200 if body.contains("active") => Health::Active,
+        _ if body.contains("waiting") => Health::Waiting,
         _ => Health::Starting,
-    }
+    };
+    (health, server.and_then(ServerVersion::of_header))
 }
 
 fn probe_head(upstream: &Upstream) -> pingora_core::Result<RequestHeader> {

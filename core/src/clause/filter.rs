@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use super::{Clause, Expression, Literal, ParameterError, ParameterText, Scalar, Type};
+use super::{Clause, Expression, Function, Literal, ParameterError, ParameterText, Scalar, Test, Type};
 use crate::limits;
 
 /// Why a clause and these values make no filter.
@@ -125,6 +125,20 @@ impl Filter {
         Ok(Self::assemble(Clause(Expression::And(items)), parameters))
     }
 
+    /// The same rows, written so that `… AND (more)` behind the text means both.
+    ///
+    /// Electric writes a subset's filter behind the shape's without brackets around that
+    /// (`packages/sync-service/lib/electric/shapes/querying.ex`), and drops those that we print; behind an OR the
+    /// subset would bind to its last part alone. `a OR b` becomes `NOT (NOT a AND NOT b)`, which is the same in
+    /// three-valued logic.
+    #[must_use]
+    pub fn under_and(&self) -> Self {
+        let Expression::Or(items) = &self.0.clause.0 else { return self.clone() };
+        let negated = items.iter().map(|item| Expression::Not(Box::new(item.clone()))).collect();
+        let clause = Clause(Expression::Not(Box::new(Expression::And(negated))));
+        Self::assemble(clause, self.0.parameters.clone())
+    }
+
     fn assemble(clause: Clause, parameters: Vec<ParameterText>) -> Self {
         let text = clause.to_string();
         Self(Arc::new(Inner {
@@ -200,11 +214,23 @@ impl Lifted<'_> {
                 *node = self.parameter_for(literal)?;
                 Ok(())
             }
-            _ => node
-                .children_mut()
-                .into_iter()
-                .try_for_each(|child| self.lift(child)),
+            _ => {
+                let uninferred = takes_any_type(node);
+                node.children_mut()
+                    .into_iter()
+                    .try_for_each(|child| self.lift_below(child, uninferred))
+            }
         }
+    }
+
+    /// Where Postgres takes values of any type it calls a text literal `text`, but gives up on a parameter.
+    fn lift_below(&mut self, child: &mut Expression, uninferred: bool) -> Result<(), FilterError> {
+        let untyped = matches!(child, Expression::Literal(Literal::Text(_)));
+        self.lift(child)?;
+        if uninferred && untyped {
+            *child = cast(child.clone(), Scalar::Text);
+        }
+        Ok(())
     }
 
     fn renumber(&mut self, number: &mut u16) -> Result<(), FilterError> {
@@ -231,11 +257,27 @@ impl Lifted<'_> {
         let operand = Expression::Parameter(push(&mut self.values, ParameterText::new(&text)?)?);
         Ok(match scalar {
             None => operand,
-            Some(scalar) => Expression::Cast {
-                operand: Box::new(operand),
-                target: Type { scalar, array: false },
-            },
+            Some(scalar) => cast(operand, scalar),
         })
+    }
+}
+
+/// Whether the operands may be of any type, so that nothing tells the type of a parameter among them.
+fn takes_any_type(node: &Expression) -> bool {
+    matches!(
+        node,
+        Expression::Is { test: Test::Null, .. }
+            | Expression::Call {
+                function: Function::Concat,
+                ..
+            }
+    )
+}
+
+fn cast(operand: Expression, scalar: Scalar) -> Expression {
+    Expression::Cast {
+        operand: Box::new(operand),
+        target: Type { scalar, array: false },
     }
 }
 

@@ -4,7 +4,8 @@
 //! escapes and dollar quotes, nested comments, chains of operator characters, junk after numbers. None of
 //! these is a token here, so that what is left has one meaning for everybody.
 
-use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
+use sqlparser::keywords::Keyword;
+use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Word};
 
 use super::error::{ClauseError, ClauseProblem, Place};
 use crate::identifier::{self, Identifier};
@@ -18,6 +19,65 @@ const BEFORE_SIGN: &str = "~!@#%^&|`?";
 
 /// How much of an unknown operator a message repeats, in characters.
 const OPERATOR_SHOWN_MAX: usize = 8;
+
+/// The words of our language, those of its types included.
+const KEYWORDS: &[Keyword] = &[
+    Keyword::ALL,
+    Keyword::AND,
+    Keyword::ANY,
+    Keyword::ARRAY,
+    Keyword::AS,
+    Keyword::BETWEEN,
+    Keyword::CAST,
+    Keyword::DISTINCT,
+    Keyword::FALSE,
+    Keyword::FROM,
+    Keyword::ILIKE,
+    Keyword::IN,
+    Keyword::IS,
+    Keyword::LIKE,
+    Keyword::NOT,
+    Keyword::NOTNULL,
+    Keyword::NULL,
+    Keyword::OR,
+    Keyword::SELECT,
+    Keyword::SOME,
+    Keyword::TRUE,
+    Keyword::UNKNOWN,
+    Keyword::WHERE,
+    Keyword::BIGINT,
+    Keyword::BOOL,
+    Keyword::BOOLEAN,
+    Keyword::BYTEA,
+    Keyword::CHARACTER,
+    Keyword::DATE,
+    Keyword::DEC,
+    Keyword::DECIMAL,
+    Keyword::DOUBLE,
+    Keyword::FLOAT,
+    Keyword::FLOAT4,
+    Keyword::FLOAT8,
+    Keyword::INT,
+    Keyword::INT2,
+    Keyword::INT4,
+    Keyword::INT8,
+    Keyword::INTEGER,
+    Keyword::INTERVAL,
+    Keyword::NUMERIC,
+    Keyword::PRECISION,
+    Keyword::REAL,
+    Keyword::SMALLINT,
+    Keyword::TEXT,
+    Keyword::TIME,
+    Keyword::TIMESTAMP,
+    Keyword::TIMESTAMPTZ,
+    Keyword::UUID,
+    Keyword::VARCHAR,
+    Keyword::VARYING,
+    Keyword::WITH,
+    Keyword::WITHOUT,
+    Keyword::ZONE,
+];
 
 /// Cuts a whole text into tokens, without white space.
 pub(super) fn tokens(text: &str) -> Result<Vec<TokenWithSpan>, ClauseError> {
@@ -81,8 +141,26 @@ impl<'a> Lexer<'a> {
         if self.words > limits::CLAUSE_WORDS_MAX {
             return Err(ClauseProblem::TooManyWords);
         }
+        self.check_neighbours(&token)?;
         let span = Span::new(location(start), location(self.place));
         self.tokens.push(TokenWithSpan::new(token, span));
+        Ok(())
+    }
+
+    /// Refuses two sequences of which `sqlparser` drops a part: `interval(3) '…'`, where the precision goes,
+    /// and `a NOT NULL`, which is no SQL.
+    fn check_neighbours(&self, token: &Token) -> Result<(), ClauseProblem> {
+        let mut before = self.tokens.iter().rev().map(|token| &token.token);
+        let (last, second_last) = (before.next(), before.next());
+        let is_type = second_last == Some(&Token::DoubleColon) || is_keyword(second_last, Keyword::AS);
+        let is_literal = matches!(token, Token::SingleQuotedString(_));
+        if is_keyword(last, Keyword::INTERVAL) && !is_type && !is_literal {
+            return Err(ClauseProblem::Reserved("interval".to_owned()));
+        }
+        let not_null = is_keyword(last, Keyword::NOT) && is_keyword(Some(token), Keyword::NULL);
+        if not_null && !is_keyword(second_last, Keyword::IS) {
+            return Err(ClauseProblem::Unsupported("NOT NULL (IS NOT NULL can)"));
+        }
         Ok(())
     }
 
@@ -167,7 +245,7 @@ impl<'a> Lexer<'a> {
         if self.rest.starts_with('\'') || unicode {
             return Err(ClauseProblem::LiteralForm);
         }
-        Ok(Token::make_word(word, None))
+        Ok(keyword_or_name(word))
     }
 
     fn parameter(&mut self) -> Result<Token, ClauseProblem> {
@@ -251,6 +329,22 @@ impl<'a> Lexer<'a> {
         self.take(1);
         Ok(token)
     }
+}
+
+/// Only the words of our language are keywords to the parser. It knows hundreds more, of all dialects, and
+/// some of them it reads and forgets; as plain names they end in a refusal.
+fn keyword_or_name(text: &str) -> Token {
+    match Token::make_word(text, None) {
+        Token::Word(word) if !KEYWORDS.contains(&word.keyword) => Token::Word(Word {
+            keyword: Keyword::NoKeyword,
+            ..word
+        }),
+        token => token,
+    }
+}
+
+fn is_keyword(token: Option<&Token>, keyword: Keyword) -> bool {
+    matches!(token, Some(Token::Word(word)) if word.keyword == keyword)
 }
 
 fn location(place: Place) -> Location {

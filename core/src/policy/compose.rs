@@ -30,7 +30,7 @@ impl Offer<'_> {
         let base = self.definition(self.rows.clone(), self.columns.clone(), self.replica(None), log);
         if asked.is_empty() {
             return Ok(Composed {
-                definition: base,
+                definition: self.for_subsets(base),
                 influenced: false,
             });
         }
@@ -53,7 +53,7 @@ impl Offer<'_> {
         match rest.differs_from(&base) {
             Some(name) => Err(not_allowed(name)),
             None => Ok(Composed {
-                definition,
+                definition: self.for_subsets(definition),
                 influenced,
             }),
         }
@@ -61,6 +61,22 @@ impl Offer<'_> {
 
     fn definition(&self, rows: Rows, columns: Columns, replica: Replica, log: Log) -> ShapeDefinition {
         ShapeDefinition::new(self.table.clone(), rows, columns, replica, log)
+    }
+
+    /// Where subsets are allowed, Electric adds their filters to this one's text.
+    fn for_subsets(&self, definition: ShapeDefinition) -> ShapeDefinition {
+        let Rows::Where(filter) = definition.rows() else { return definition };
+        if self.client.subset.is_none() {
+            return definition;
+        }
+        let rows = Rows::Where(filter.under_and());
+        ShapeDefinition::new(
+            definition.table().clone(),
+            rows,
+            definition.columns().clone(),
+            definition.replica(),
+            definition.log(),
+        )
     }
 
     fn without_ignored(&self, mut asked: AskedDefinition) -> AskedDefinition {

@@ -136,10 +136,10 @@ impl<'a> Reading<'a> {
             Known::ExperimentalLiveSse => self.experimental_live_sse = read_bool(name, value)?,
             Known::Cursor => self.cursor = Some(read(name, parse_number(value), "1 to 20 digits")?),
             Known::ExpiredHandle => {
-                self.expired_handle = Some(read(name, ClientHandle::parse(value), HANDLE)?)
+                self.expired_handle = Some(read(name, ClientHandle::parse(value), HANDLE)?);
             }
             Known::CacheBuster => {
-                self.cache_buster = Some(read(name, CacheBuster::parse(value), CACHE_BUSTER)?)
+                self.cache_buster = Some(read(name, CacheBuster::parse(value), CACHE_BUSTER)?);
             }
             Known::Log => self.log = Some(read(name, Log::named(value), "full or changes_only")?),
             Known::Table => self.definition.take_table(value)?,
@@ -181,40 +181,10 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    fn finish(self, verb: Verb) -> Result<Asked, Refusal> {
+    fn finish(mut self, verb: Verb) -> Result<Asked, Refusal> {
         let dropped = u32::try_from(self.seen_unknown.len()).unwrap_or(u32::MAX);
-        let live = self.live()?;
-        let offset = match self.offset {
-            Some(offset) => offset,
-            None if verb == Verb::Delete => Offset::Beginning,
-            None => {
-                return Err(missing(
-                    "offset is required: -1, now, or the last electric-offset.",
-                ));
-            }
-        };
-        if live.waits() && !offset.needs_handle() {
-            return Err(Refusal::new(
-                Code::ParameterMalformed,
-                "live cannot be true when offset is -1 or now.",
-            ));
-        }
-        if offset.needs_handle() && self.handle.is_none() {
-            return Err(missing("handle is required when offset is neither -1 nor now."));
-        }
-        // Electric ignores the handle there; forwarded, it would only split what can be shared.
-        let handle = self
-            .handle
-            .filter(|_| offset.needs_handle() || verb == Verb::Delete);
-        let position = Position {
-            offset,
-            handle,
-            live,
-            cursor: self.cursor,
-            expired_handle: self.expired_handle,
-            cache_buster: self.cache_buster,
-        };
-        let subset = self.subset.map(|text| text.read()).transpose()?;
+        let position = self.position(verb)?;
+        let subset = self.subset.take().map(|text| text.read()).transpose()?;
         if subset.is_some() {
             check_subset(verb, &position)?;
         }
@@ -233,6 +203,33 @@ impl<'a> Reading<'a> {
             subset,
             dropped,
         })
+    }
+
+    fn position(&mut self, verb: Verb) -> Result<Position, Refusal> {
+        let live = self.live()?;
+        let offset = match self.offset {
+            Some(offset) => offset,
+            None if verb == Verb::Delete => Offset::Beginning,
+            None => {
+                return Err(missing(
+                    "offset is required: -1, now, or the last electric-offset.",
+                ));
+            }
+        };
+        let handle = self.handle.take();
+        match (offset.needs_handle(), handle.is_some(), live.waits()) {
+            (true, false, _) => Err(missing("handle is required when offset is neither -1 nor now.")),
+            (false, _, true) => Err(never_live()),
+            _ => Ok(Position {
+                offset,
+                // Electric ignores a handle at the start; forwarded, it would only split what can be shared.
+                handle: handle.filter(|_| offset.needs_handle() || verb == Verb::Delete),
+                live,
+                cursor: self.cursor,
+                expired_handle: self.expired_handle.take(),
+                cache_buster: self.cache_buster.take(),
+            }),
+        }
     }
 
     fn live(&self) -> Result<Live, Refusal> {
@@ -290,6 +287,13 @@ pub(super) fn duplicate(name: &str) -> Refusal {
 pub(super) fn malformed(name: &str, expectation: &str) -> Refusal {
     let text = format!("{} must be {expectation}.", query::shown(name));
     Refusal::new(Code::ParameterMalformed, text)
+}
+
+fn never_live() -> Refusal {
+    Refusal::new(
+        Code::ParameterMalformed,
+        "live cannot be true when offset is -1 or now.",
+    )
 }
 
 fn missing(text: &'static str) -> Refusal {

@@ -8,10 +8,11 @@ use crate::limits::{PARAMETER_NAME_BYTES_MAX, QUERY_BYTES_MAX, QUERY_PARAMETERS_
 /// Characters of a client's parameter name that a refusal repeats.
 const NAME_CHARACTERS_SHOWN: usize = 64;
 
+/// A name and its value, decoded.
+pub(super) type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+
 /// The names and values of `raw`, form-decoded (`+` is a space), in order. Empty pairs are skipped.
-pub(super) fn pairs(
-    raw: &str,
-) -> Result<impl Iterator<Item = Result<(Cow<'_, str>, Cow<'_, str>), Refusal>>, Refusal> {
+pub(super) fn pairs(raw: &str) -> Result<impl Iterator<Item = Result<Pair<'_>, Refusal>>, Refusal> {
     if raw.len() > QUERY_BYTES_MAX {
         let text = format!("The query string is longer than {QUERY_BYTES_MAX} bytes.");
         return Err(Refusal::new(Code::TargetTooLong, text));
@@ -26,7 +27,7 @@ pub(super) fn pairs(
     }))
 }
 
-fn read_pair(pair: &str) -> Result<(Cow<'_, str>, Cow<'_, str>), Refusal> {
+fn read_pair(pair: &str) -> Result<Pair<'_>, Refusal> {
     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
     let name =
         decode(name).map_err(|fault| malformed(Code::MalformedRequest, "A parameter's name", fault))?;

@@ -1,7 +1,7 @@
 //! From an allowed shape to the permit for one request; and what may be remembered.
 use std::sync::Arc;
 
-use shapegate_core::definition::Columns;
+use shapegate_core::definition::{Columns, Rows};
 use shapegate_core::handle::UpstreamHandle;
 use shapegate_core::identity::{Identity, IdentitySource};
 use shapegate_core::permit::{Allowed, SubsetLimits};
@@ -10,7 +10,7 @@ use shapegate_core::policy::{
 };
 use shapegate_core::request::{Asked, Declared, DeclaredType, Scalar, Verb};
 
-use crate::support::{NOW, PLAIN, ask, ask_declared, claims, compiled, judge, users, with_rule};
+use crate::support::{NOW, PLAIN, ask, ask_declared, claims, compiled, filtered, judge, rule, users, with_rule};
 
 fn allowed(source: ShapeSource, query: &str) -> Arc<Allowed> {
     judge(
@@ -103,6 +103,18 @@ fn with_subsets(limit_max: Option<u32>) -> ShapeSource {
         ..ClientAllowances::default()
     };
     ShapeSource { client, ..users() }
+}
+
+#[test]
+fn a_disjunction_is_rewritten_only_where_subsets_may_be_added_to_it() {
+    let text = |source: ShapeSource| {
+        let rules = vec![rule("true", filtered("id = 1 OR id = 2", &[]))];
+        let allowed = allowed(ShapeSource { rules, ..source }, PLAIN);
+        let Rows::Where(filter) = allowed.definition().rows() else { panic!("a filter") };
+        filter.text().to_owned()
+    };
+    assert!(text(users()).contains(" OR "));
+    assert!(text(with_subsets(None)).starts_with("(NOT "), "{}", text(with_subsets(None)));
 }
 
 #[test]

@@ -18,13 +18,13 @@ const INTERVAL: Duration = Duration::from_millis(100);
 static RUNNING: Mutex<Weak<Server>> = Mutex::new(Weak::new());
 
 /// A running server. The tests of one binary share it as long as one of them holds it.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     directory: TempDir,
 }
 
 impl Server {
-    pub fn shared() -> Arc<Self> {
+    pub(crate) fn shared() -> Arc<Self> {
         let mut running = RUNNING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         running.upgrade().unwrap_or_else(|| {
             let server = Arc::new(Self::start());
@@ -103,7 +103,7 @@ impl Server {
     }
 
     /// A connection to a database of its own, made from this script.
-    pub fn database(&self, name: &str, script: &str) -> Database {
+    pub(crate) fn database(&self, name: &str, script: &str) -> Database {
         self.try_connect("postgres")
             .unwrap()
             .batch_execute(&format!("CREATE DATABASE {name}"))
@@ -184,7 +184,7 @@ fn binaries() -> PathBuf {
 
 /// How Postgres takes a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// Its own account of what it has parsed.
     Parsed(String),
     /// The SQLSTATE.
@@ -192,11 +192,11 @@ pub enum Verdict {
 }
 
 /// A database with tables to filter.
-pub struct Database(Client);
+pub(crate) struct Database(Client);
 
 impl Database {
     /// What Postgres' parser makes of `… FROM table WHERE filter`. Parameters get the types that it infers.
-    pub fn parse(&mut self, table: &str, filter: &str) -> Verdict {
+    pub(crate) fn parse(&mut self, table: &str, filter: &str) -> Verdict {
         let mut work = self.0.transaction().unwrap();
         let parsed = (|| {
             work.batch_execute(&format!("PREPARE parsed AS SELECT 1 FROM {table} WHERE {filter}"))?;
@@ -220,7 +220,12 @@ impl Database {
     }
 
     /// The ids of the rows that pass, or the SQLSTATE. Parameters are given as untyped texts.
-    pub fn rows(&mut self, table: &str, filter: &str, parameters: &[&str]) -> Result<Vec<String>, String> {
+    pub(crate) fn rows(
+        &mut self,
+        table: &str,
+        filter: &str,
+        parameters: &[&str],
+    ) -> Result<Vec<String>, String> {
         let quoted: Vec<String> = parameters
             .iter()
             .map(|text| format!("'{}'", text.replace('\'', "''")))
@@ -244,8 +249,13 @@ impl Database {
             .map_err(|error| state(&error))
     }
 
+    /// Runs a script.
+    pub(crate) fn execute(&mut self, script: &str) {
+        self.0.batch_execute(script).unwrap();
+    }
+
     /// The first column of all rows.
-    pub fn column(&mut self, query: &str) -> Vec<String> {
+    pub(crate) fn column(&mut self, query: &str) -> Vec<String> {
         self.0
             .query(query, &[])
             .unwrap()

@@ -1,7 +1,7 @@
 //! The tables that the tests filter.
 
 /// A column of each type that Electric knows, and three rows.
-pub const EVERYTHING: &str = "
+pub(crate) const EVERYTHING: &str = "
 CREATE TYPE mood AS ENUM ('happy', 'sad');
 CREATE TABLE everything (
     id int4 PRIMARY KEY, b bool, i2 int2, i4 int4, i8 int8, f4 float4, f8 float8, n numeric, t text,
@@ -21,7 +21,7 @@ CREATE TABLE members (user_id int4, project_id int4, role text);
 
 /// A table on which whatever can be parsed has a type, so that precedence alone decides how a text is read:
 /// all operators exist between its values, and truth values convert both ways.
-pub const SOUP: &str = "
+pub(crate) const SOUP: &str = "
 CREATE TYPE u;
 CREATE FUNCTION u_in(cstring) RETURNS u LANGUAGE internal IMMUTABLE STRICT AS 'textin';
 CREATE FUNCTION u_out(u) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'textout';

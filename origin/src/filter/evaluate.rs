@@ -50,7 +50,7 @@ impl Node {
             Self::Or(parts) => any(parts.iter().map(|part| part.truth(row))),
             Self::Not(inner) => inner.truth(row).map(|value| !value),
             Self::Compare(comparison, left, right) => {
-                compared(*comparison, left.value(row)?, &right.value(row)?)
+                compared(*comparison, &left.value(row)?, &right.value(row)?)
             }
             Self::Same(left, right) => Some(left.value(row) == right.value(row)),
             Self::Is(operand, test) => Some(operand.tested(*test, row)),
@@ -130,7 +130,7 @@ fn any(parts: impl Iterator<Item = Option<bool>>) -> Option<bool> {
     all(parts.map(|part| part.map(|value| !value))).map(|value| !value)
 }
 
-fn compared(comparison: Comparison, left: Datum, right: &Datum) -> Option<bool> {
+fn compared(comparison: Comparison, left: &Datum, right: &Datum) -> Option<bool> {
     let order = left.order(right)?;
     Some(match comparison {
         Comparison::Equal => order == Ordering::Equal,
@@ -157,7 +157,7 @@ fn quantified(
     };
     items
         .into_iter()
-        .map(move |item| compared(comparison, left.clone()?, &item?))
+        .map(move |item| compared(comparison, left.as_ref()?, &item?))
 }
 
 fn binary(operator: BinaryOperator, left: Datum, right: Datum) -> Option<Datum> {

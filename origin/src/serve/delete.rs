@@ -17,25 +17,25 @@ pub(super) fn answer(inner: &Inner, asking: &Asking, query: &Map<String, Value>)
         return message(StatusCode::METHOD_NOT_ALLOWED, "DELETE not allowed");
     }
     let handle = Doomed::read(query)
-        .map_err(|errors| Answer::invalid(errors, asking.is_cached()))
+        .map_err(|errors| Box::new(Answer::invalid(&errors, asking.is_cached())))
         .and_then(|doomed| match doomed {
             Doomed::Handle(handle) => Ok(handle),
             Doomed::Shape(asked, handle) => of_definition(inner, &asked, handle),
         });
     match handle {
-        Err(refusal) => refusal,
+        Err(refusal) => *refusal,
         Ok(handle) if inner.store.drop_shape(&handle) => deleted(),
         Ok(_) => message(StatusCode::NOT_FOUND, "No existing shape found"),
     }
 }
 
-fn of_definition(inner: &Inner, asked: &Asked, handle: Option<String>) -> Result<String, Answer> {
-    let invalid = |errors: Errors| Answer::invalid(errors, false);
+fn of_definition(inner: &Inner, asked: &Asked, handle: Option<String>) -> Result<String, Box<Answer>> {
+    let invalid = |errors: Errors| Box::new(Answer::invalid(&errors, false));
     let definition = inner.store.define(asked).map_err(invalid)?;
     let shape = inner.store.by_definition(&definition);
-    let shape = shape.ok_or_else(|| message(StatusCode::NOT_FOUND, "No existing shape found"))?;
+    let shape = shape.ok_or_else(|| Box::new(message(StatusCode::NOT_FOUND, "No existing shape found")))?;
     match handle {
-        Some(handle) if handle != shape.handle => Err(message(StatusCode::BAD_REQUEST, MISMATCH)),
+        Some(handle) if handle != shape.handle => Err(Box::new(message(StatusCode::BAD_REQUEST, MISMATCH))),
         _ => Ok(shape.handle.clone()),
     }
 }

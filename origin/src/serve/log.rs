@@ -98,7 +98,7 @@ impl Reading<'_> {
             Ok(slice) => self.found(&slice),
             Err(_) => {
                 let errors = Errors::of("offset", "out of bounds for this shape");
-                Answer::invalid(errors, self.asking.is_cached())
+                Answer::invalid(&errors, self.asking.is_cached())
             }
         }
     }
@@ -106,7 +106,7 @@ impl Reading<'_> {
     fn found(&self, slice: &Slice) -> Answer {
         let body = match &slice.snapshot {
             Some(chunk) => chunk.clone(),
-            None => array(&slice.messages, self.up_to_date_of(slice)),
+            None => array(&slice.messages, self.up_to_date_of(slice).as_ref()),
         };
         let answer = Answer::log(Content::Chunked(vec![body]));
         self.headed(answer, slice, &self.etag(slice))
@@ -124,7 +124,7 @@ impl Reading<'_> {
     /// Nothing but "up to date", whole, with an etag that no revalidation can match.
     fn no_change(&self, slice: &Slice) -> Answer {
         let message = message::up_to_date(self.inner.store.lsn());
-        let answer = Answer::log(Content::Whole(array(&[], Some(message))));
+        let answer = Answer::log(Content::Whole(array(&[], Some(&message))));
         let etag = format!("{}:{}", self.etag(slice), self.inner.unique());
         self.headed(answer, slice, &etag).with_static(HAS_DATA, "false")
     }
@@ -208,9 +208,9 @@ pub(super) type Changes = tokio::sync::watch::Receiver<()>;
 const CURSOR_EPOCH: Duration = Duration::from_secs(1_728_432_000);
 
 /// A JSON array of messages, and the one that ends them.
-fn array(messages: &[Bytes], last: Option<Bytes>) -> Bytes {
+fn array(messages: &[Bytes], last: Option<&Bytes>) -> Bytes {
     let mut text = BytesMut::from("[");
-    for (index, message) in messages.iter().chain(last.as_ref()).enumerate() {
+    for (index, message) in messages.iter().chain(last).enumerate() {
         if index > 0 {
             text.extend_from_slice(b",");
         }

@@ -15,13 +15,13 @@ use crate::shape::Shape;
 pub(super) async fn answer(inner: &Arc<Inner>, asking: &Asking, query: Map<String, Value>) -> Answer {
     let body = match body(asking) {
         Ok(body) => body,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     // The cursor is read from the query only, whatever a body says.
     let cursor = query.get("cursor").and_then(Value::as_str).map(str::to_owned);
-    let resolved = resolve(inner, asking, merged(query, body));
+    let resolved = resolve(inner, asking, &merged(query, body));
     match resolved {
-        Err(refusal) => refusal,
+        Err(refusal) => *refusal,
         Ok(Resolved {
             params,
             shape,
@@ -34,18 +34,18 @@ pub(super) async fn answer(inner: &Arc<Inner>, asking: &Asking, query: Map<Strin
 }
 
 /// The body of a `POST`, whatever its content type says; other methods' bodies are not read.
-fn body(asking: &Asking) -> Result<Map<String, Value>, Answer> {
+fn body(asking: &Asking) -> Result<Map<String, Value>, Box<Answer>> {
     if asking.method != Method::POST || asking.body.is_empty() {
         return Ok(Map::new());
     }
-    let refusal = |body| Answer::json(StatusCode::BAD_REQUEST, &body);
+    let refusal = |body: Value| Err(Box::new(Answer::json(StatusCode::BAD_REQUEST, &body)));
     match serde_json::from_slice(&asking.body) {
         Ok(Value::Object(body)) => Ok(body),
-        Ok(_) => Err(refusal(json!({"error": "Request body must be a JSON object"}))),
-        Err(error) => Err(refusal(json!({
+        Ok(_) => refusal(json!({"error": "Request body must be a JSON object"})),
+        Err(error) => refusal(json!({
             "error": "Invalid JSON in request body",
             "details": unexpected(&asking.body, &error),
-        }))),
+        })),
     }
 }
 
@@ -67,9 +67,9 @@ struct Resolved {
     subset: Option<crate::definition::Subset>,
 }
 
-fn resolve(inner: &Inner, asking: &Asking, given: Map<String, Value>) -> Result<Resolved, Answer> {
-    let invalid = |errors: Errors| Answer::invalid(errors, asking.is_cached());
-    let params = Params::read(&given).map_err(invalid)?;
+fn resolve(inner: &Inner, asking: &Asking, given: &Map<String, Value>) -> Result<Resolved, Box<Answer>> {
+    let invalid = |errors: Errors| Box::new(Answer::invalid(&errors, asking.is_cached()));
+    let params = Params::read(given).map_err(invalid)?;
     let definition = inner.store.define(&params.asked).map_err(invalid)?;
     let subset = params.subset().map_err(invalid)?;
     let subset = subset.map(|asked| definition.subset(&asked)).transpose();
@@ -89,12 +89,12 @@ fn find(
     asking: &Asking,
     handle: Option<&str>,
     definition: &Arc<Definition>,
-) -> Result<Arc<Shape>, Answer> {
+) -> Result<Arc<Shape>, Box<Answer>> {
     let Some(handle) = handle else {
         return Ok(inner.store.get_or_create(definition));
     };
     inner.store.by_handle(handle, definition).ok_or_else(|| {
         let successor = inner.store.get_or_create(definition);
-        Answer::must_refetch(Some(&successor.handle), asking.is_cached())
+        Box::new(Answer::must_refetch(Some(&successor.handle), asking.is_cached()))
     })
 }

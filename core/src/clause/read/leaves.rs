@@ -2,8 +2,8 @@
 
 use sqlparser::ast::{
     AccessExpr, Array, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Interval, Subscript as ParsedSubscript, TypedString,
-    UnaryOperator, Value,
+    FunctionArgumentList, FunctionArguments, Interval, ObjectNamePart, Subscript as ParsedSubscript,
+    TypedString, UnaryOperator, Value,
 };
 
 use super::{Author, Reader, names, precedence, types};
@@ -113,6 +113,12 @@ impl Reader {
     }
 
     pub(super) fn call(&mut self, function: &Function) -> Result<Expression, ClauseError> {
+        // `user`, `current_date`: functions without brackets.
+        if let (FunctionArguments::None, [ObjectNamePart::Identifier(name)]) =
+            (&function.args, &*function.name.0)
+        {
+            return Err(ClauseProblem::Reserved(name.value.clone()).into());
+        }
         let Function {
             name,
             uses_odbc_syntax: false,

@@ -1,0 +1,31 @@
+//! What a configuration may say, what it is told when it is wrong, and what it becomes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "tests fail by panicking"
+)]
+
+#[path = "config/support.rs"]
+mod support;
+
+#[path = "config/bombs.rs"]
+mod bombs;
+#[path = "config/command.rs"]
+mod command;
+#[path = "config/examples.rs"]
+mod examples;
+#[path = "config/merge.rs"]
+mod merge;
+#[path = "config/messages.rs"]
+mod messages;
+#[path = "config/refused.rs"]
+mod refused;
+#[path = "config/routes.rs"]
+mod routes;
+#[path = "config/secrets.rs"]
+mod secrets;
+#[path = "config/tls.rs"]
+mod tls;

@@ -1,0 +1,97 @@
+use crate::support::{Given, accepted, accepted_in, load_in};
+use shapegate::config::{AccessSetting, AdminListen, Origins, TableSetting};
+use shapegate::tenant;
+use std::time::Duration;
+
+fn example(name: &str) -> String {
+    let path = format!("{}/conf/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn every_example_is_right_and_compiles() {
+    let given = Given::new()
+        .variable("SHAPEGATE_DEMO_ELECTRIC_URL", "http://127.0.0.1:3001")
+        .variable("SHAPEGATE_DEMO_ELECTRIC_SECRET", "demo")
+        .variable("SHAPEGATE_DEMO_JWT_SECRET", "0123456789abcdef0123456789abcdef");
+    let folder = std::fs::read_dir(format!("{}/conf", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let names: Vec<String> = folder
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(names.len() >= 4, "{names:?}");
+    for name in names {
+        let loaded =
+            load_in(&example(&name), &given).unwrap_or_else(|problems| panic!("{name}:\n{problems}"));
+        assert_eq!(loaded.warnings.render(), "", "{name}");
+        assert!(tenant::compile(&loaded.config).is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn the_minimal_example_has_every_default() {
+    let config = accepted(&example("minimal.yaml")).config;
+    assert_eq!(config.server.listen[0].to_string(), "0.0.0.0:8080");
+    assert_eq!(
+        config.server.admin,
+        AdminListen::Tcp("127.0.0.1:9090".parse().unwrap())
+    );
+    assert!(config.server.health.is_none() && config.server.tls.is_none());
+    assert_eq!(
+        (
+            config.server.limits.body_bytes_max,
+            config.server.limits.header_bytes_max
+        ),
+        (262_144, 32_768)
+    );
+    assert_eq!(config.cors.origins, Origins::Any);
+    assert!(!config.cors.credentials);
+    assert_eq!(
+        config.identity.issuers[0].value.lifetime_max,
+        Some(Duration::from_secs(86_400))
+    );
+    let users = &config.shapes[0].settings;
+    assert_eq!(users.path.value.to_string(), "/api/shapes/users");
+    assert_eq!(users.access.value, AccessSetting::Required);
+    assert_eq!(users.rules.len(), 2);
+    assert!(users.hub && !users.delete && !users.strict);
+}
+
+#[test]
+fn the_guides_route_handler_is_eight_lines_of_shapes() {
+    let text = example("guide-proxy-auth.yaml");
+    let lines = text
+        .lines()
+        .skip_while(|line| !line.starts_with("shapes:"))
+        .filter(|line| !line.trim().is_empty());
+    assert_eq!(lines.count(), 8);
+}
+
+#[test]
+fn the_grown_up_example_means_what_it_says() {
+    let config = accepted_in(&example("grown-up.yaml"), &Given::new()).config;
+    assert_eq!(config.server.trusted_proxies[0].to_string(), "10.0.0.0/8");
+    assert_eq!(config.server.health.unwrap().to_string(), "0.0.0.0:8081");
+    assert_eq!(config.electric.url.to_string(), "http://127.0.0.1:3000");
+    assert!(config.cors.credentials && config.cors.origins.grant("https://x.acme.vercel.app"));
+    assert!(!config.cors.origins.grant("https://evil.example.com"));
+    let any = config
+        .shapes
+        .iter()
+        .find(|shape| &*shape.settings.name.value == "any")
+        .unwrap();
+    assert!(matches!(any.settings.table.value, TableSetting::AnyOf(_)) && any.settings.any_where);
+}
+
+#[test]
+fn the_minimal_configuration_of_a_newcomer_is_refused_for_its_discovery_alone() {
+    let text = example("minimal.yaml").replace(
+        "      keys: [{ alg: HS256, secret: { env: JWT_SECRET } }] # 32 bytes at least\n",
+        "",
+    );
+    let problems = load_in(&text, &Given::new()).unwrap_err();
+    assert_eq!(problems.list.len(), 1, "{problems}");
+    assert_eq!(
+        problems.list[0].message,
+        "finding an issuer's keys by discovery is not yet supported"
+    );
+}

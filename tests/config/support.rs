@@ -1,0 +1,109 @@
+//! A machine that exists in memory only.
+
+use shapegate::config::{FileContent, Loaded, Problems, Surroundings, load_texts};
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What every example needs: both secrets are long enough.
+pub(crate) const SECRETS: [(&str, &str); 2] = [
+    ("ELECTRIC_SECRET", "electric-secret"),
+    ("JWT_SECRET", "0123456789abcdef0123456789abcdef"),
+];
+
+#[derive(Default)]
+pub(crate) struct Given {
+    variables: HashMap<String, String>,
+    files: HashMap<PathBuf, FileContent>,
+}
+
+impl Given {
+    pub(crate) fn new() -> Self {
+        SECRETS.into_iter().fold(Self::default(), |given, (name, value)| {
+            given.variable(name, value)
+        })
+    }
+
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    pub(crate) fn file(mut self, path: &str, text: &str) -> Self {
+        let content = FileContent {
+            bytes: text.as_bytes().to_vec(),
+            world_readable: false,
+        };
+        self.files.insert(path.into(), content);
+        self
+    }
+
+    pub(crate) fn world_readable_file(mut self, path: &str, text: &str) -> Self {
+        let content = FileContent {
+            bytes: text.as_bytes().to_vec(),
+            world_readable: true,
+        };
+        self.files.insert(path.into(), content);
+        self
+    }
+}
+
+impl Surroundings for Given {
+    fn variable(&self, name: &str) -> Option<String> {
+        self.variables.get(name).cloned()
+    }
+
+    fn file(&self, path: &Path, bytes_max: usize) -> io::Result<FileContent> {
+        let content = self.files.get(path).ok_or(io::ErrorKind::NotFound)?;
+        if content.bytes.len() > bytes_max {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(content.clone())
+    }
+}
+
+pub(crate) fn load_in(text: &str, given: &Given) -> Result<Loaded, Problems> {
+    load_texts(&[(Path::new("/etc/shapegate.yaml"), text)], given)
+}
+
+/// The rendered problems of a configuration that must be refused.
+pub(crate) fn refused(text: &str) -> String {
+    refused_in(text, &Given::new())
+}
+
+pub(crate) fn refused_in(text: &str, given: &Given) -> String {
+    match load_in(text, given) {
+        Err(problems) => problems.render(),
+        Ok(_) => panic!("this was accepted:\n{text}"),
+    }
+}
+
+pub(crate) fn accepted(text: &str) -> Loaded {
+    accepted_in(text, &Given::new())
+}
+
+pub(crate) fn accepted_in(text: &str, given: &Given) -> Loaded {
+    load_in(text, given).unwrap_or_else(|problems| panic!("this was refused:\n{text}\n{problems}"))
+}
+
+pub(crate) const ELECTRIC: &str =
+    "electric: { url: http://127.0.0.1:3000, secret: { env: ELECTRIC_SECRET } }\n";
+pub(crate) const IDENTITY: &str = "identity: [{ jwt: { issuer: acme, audience: sync, keys: [{ alg: HS256, secret: { env: JWT_SECRET } }] } }]\n";
+pub(crate) const SHAPES: &str =
+    "shapes: { users: { table: users, columns: [id], rules: [{ rows: all }] } }\n";
+
+/// A right configuration in whose place of `shapes` (from line 3 on) stands something else.
+pub(crate) fn with_shapes(shapes: &str) -> String {
+    format!("{ELECTRIC}{IDENTITY}{shapes}")
+}
+
+/// A right configuration whose one shape has these lines, from line 5 on, indented by four.
+pub(crate) fn with_shape(lines: &str) -> String {
+    let indented: String = lines.lines().map(|line| format!("    {line}\n")).collect();
+    with_shapes(&format!("shapes:\n  users:\n{indented}"))
+}
+
+/// A right configuration with more below.
+pub(crate) fn and(more: &str) -> String {
+    format!("{ELECTRIC}{IDENTITY}{SHAPES}{more}")
+}

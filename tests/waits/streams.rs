@@ -1,0 +1,169 @@
+//! Server-sent events.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use shapegate::clock::ManualClock;
+use shapegate_core::time::UnixMillis;
+use shapegate_origin::{Origin, OriginConfig, Schema};
+
+use crate::place::{streaming, synced, users};
+use crate::support::gateway::{ELECTRIC_SECRET, Gateway, get, origin};
+use crate::support::patience::{soon, until};
+use crate::support::raw::Raw;
+use crate::support::scripted::{Exchange, SSE_HEAD, Scripted};
+use crate::support::token::{self, member};
+
+#[tokio::test]
+async fn an_event_arrives_while_the_stream_goes_on() {
+    let gateway = Gateway::start(&users()).await;
+    let token = member(1);
+    let place = synced(&gateway, &token).await;
+    let mut client = streaming(&gateway, &place, &token).await;
+    for id in 10..13 {
+        let row = json!({ "id": id, "name": "New", "org_id": 1 });
+        gateway.origin.insert("users", row).unwrap();
+        let event = String::from_utf8(soon(client.chunk()).await.unwrap()).unwrap();
+        assert!(event.starts_with("data: "), "{event}");
+        assert!(event.contains(&format!("\"id\":\"{id}\"")), "{event}");
+        assert!(event.contains("up-to-date"), "{event}");
+        assert_eq!(gateway.origin.waiting(), 1, "the stream goes on");
+    }
+    assert_eq!(gateway.origin.received().len(), 1);
+}
+
+#[tokio::test]
+async fn the_header_of_a_stream_comes_before_any_event_and_forbids_buffering() {
+    let gateway = Gateway::start(&users()).await;
+    let token = member(1);
+    let place = synced(&gateway, &token).await;
+    let mut client = gateway.connect().await;
+    client.send(get(&place.events(), Some(&token))).await;
+    let head = soon(client.head()).await.unwrap();
+    assert_eq!(head.header("content-type"), Some("text/event-stream"));
+    assert_eq!(head.header("transfer-encoding"), Some("chunked"));
+    assert_eq!(head.header("x-accel-buffering"), Some("no"));
+    assert_eq!(head.header("electric-handle"), Some(place.handle.as_str()));
+    assert!(head.header("electric-cursor").is_some());
+    let received = gateway.received_one();
+    assert_eq!(received.header("accept"), Some("text/event-stream"));
+    assert!(received.target.contains("live_sse=true"), "{}", received.target);
+}
+
+/// A stand-in whose streams are short and chatty.
+fn brisk(sse_keepalive: Duration, sse_life: Duration) -> Origin {
+    Origin::start(OriginConfig {
+        secret: Some(ELECTRIC_SECRET.to_owned()),
+        schema: Schema::recordings(),
+        sse_keepalive,
+        sse_life,
+        ..OriginConfig::default()
+    })
+    .expect("a free port")
+}
+
+#[tokio::test]
+async fn keep_alive_comments_pass_one_by_one() {
+    let origin = brisk(Duration::from_millis(20), Duration::from_secs(60));
+    let gateway = Gateway::before(origin, &users(), Arc::new(shapegate::clock::SystemClock)).await;
+    let token = member(1);
+    let place = synced(&gateway, &token).await;
+    let mut client = streaming(&gateway, &place, &token).await;
+    for _ in 0..3 {
+        assert_eq!(soon(client.chunk()).await.unwrap(), b": keep-alive\n\n");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_the_upstream_ends_ends_and_leaves_both_connections_usable() {
+    let origin = brisk(Duration::from_secs(60), Duration::from_millis(20));
+    let gateway = Gateway::before(origin, &users(), Arc::new(shapegate::clock::SystemClock)).await;
+    let token = member(1);
+    let place = synced(&gateway, &token).await;
+    let mut client = streaming(&gateway, &place, &token).await;
+    assert_eq!(
+        soon(client.chunk()).await,
+        Some(Vec::new()),
+        "the upstream's own end"
+    );
+    let answer = soon(client.ask(get(&place.events(), Some(&token)))).await;
+    assert_eq!(answer.status, 200);
+}
+
+const EVENTS: &str = "/api/shapes/users?offset=0_0&handle=1-1&live=true&live_sse=true";
+
+/// A stream of which the upstream has sent the header and `first`.
+async fn scripted(first: &str) -> (Gateway, ManualClock, Raw, Exchange) {
+    let clock = ManualClock::at(UnixMillis::from_seconds(token::now()));
+    let upstream = Scripted::start();
+    let gateway = Gateway::before_url(origin(), upstream.url(), &users(), Arc::new(clock.clone())).await;
+    let mut client = gateway.connect().await;
+    client.send(get(EVENTS, Some(&member(1)))).await;
+    let (mut exchange, _) = soon(upstream.asked()).await;
+    exchange.send(SSE_HEAD).await;
+    assert_eq!(soon(client.head()).await.unwrap().status, 200);
+    exchange.send_chunk(first).await;
+    assert_eq!(soon(client.chunk()).await.unwrap(), first.as_bytes());
+    (gateway, clock, client, exchange)
+}
+
+/// The end that an expiry brings; a member's token holds ten minutes and the skew.
+fn expire(clock: &ManualClock) {
+    clock.advance(Duration::from_secs(661));
+}
+
+#[tokio::test]
+async fn an_event_that_is_half_sent_at_the_end_is_sent_whole_and_nothing_after_it() {
+    let (_gateway, clock, mut client, mut exchange) = scripted("data: {\"a\":").await;
+    let sleepers = clock.sleepers();
+    expire(&clock);
+    // The gateway now waits for the event's end, with a timer of its own.
+    until("it waits for the event's end", || clock.sleepers() >= sleepers).await;
+    exchange.send_chunk("1}\n\ndata: {\"secret\":2}\n\n").await;
+    assert_eq!(soon(client.chunk()).await.unwrap(), b"1}\n\n");
+    assert_eq!(soon(client.chunk()).await, Some(Vec::new()), "a clean end");
+    soon(exchange.closed()).await;
+}
+
+#[tokio::test]
+async fn the_end_of_an_event_is_seen_across_pieces() {
+    let (_gateway, clock, mut client, mut exchange) = scripted("data: 1\n").await;
+    expire(&clock);
+    exchange.send_chunk("\ndata: 2\n\n").await;
+    assert_eq!(soon(client.chunk()).await.unwrap(), b"\n");
+    assert_eq!(soon(client.chunk()).await, Some(Vec::new()), "a clean end");
+}
+
+#[tokio::test]
+async fn an_event_whose_two_newlines_came_apart_is_over() {
+    let (_gateway, clock, mut client, mut exchange) = scripted("data: 1\n").await;
+    exchange.send_chunk("\n").await;
+    assert_eq!(soon(client.chunk()).await.unwrap(), b"\n");
+    expire(&clock);
+    assert_eq!(soon(client.chunk()).await, Some(Vec::new()), "nothing is awaited");
+}
+
+#[tokio::test]
+async fn an_event_that_does_not_end_breaks_the_stream_off_instead_of_looking_whole() {
+    let (gateway, clock, mut client, _exchange) = scripted("data: {\"a\":").await;
+    expire(&clock);
+    let ended = async {
+        loop {
+            clock.advance(Duration::from_millis(100));
+            tokio::task::yield_now().await;
+            if gateway.state.metrics.held.get() == 0 {
+                break;
+            }
+        }
+    };
+    soon(ended).await;
+    assert_eq!(soon(client.chunk()).await, None, "no last chunk");
+}
+
+#[tokio::test]
+async fn a_stream_that_the_upstream_breaks_off_does_not_look_whole() {
+    let (_gateway, _clock, mut client, exchange) = scripted("data: 1\n\n").await;
+    drop(exchange);
+    assert_eq!(soon(client.chunk()).await, None, "no last chunk");
+}
