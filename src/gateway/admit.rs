@@ -66,6 +66,8 @@ pub struct Admitted {
 
 /// Admits a request, or says why not.
 ///
+/// What most requests do not wait for is boxed: Pingora moves every hook's future, whole, to the heap.
+///
 /// # Errors
 /// What the client is told.
 pub async fn admit(
@@ -96,12 +98,8 @@ pub async fn admit(
     }
     let Found::Shapes(endpoint) = found else {
         let upstream = tenant.upstream();
-        return Ok(Admission::Health(
-            upstream
-                .health()
-                .state(upstream, &state.fetch, &*state.clock)
-                .await,
-        ));
+        let asking = upstream.health().state(upstream, &state.fetch, &*state.clock);
+        return Ok(Admission::Health(Box::pin(asking).await));
     };
     let mut asked = Asked::parse(verb, query, endpoint.declared())?;
     state.metrics.dropped(asked.dropped);
@@ -111,11 +109,12 @@ pub async fn admit(
     require_identity(shape, identity.as_deref())?;
     if verb == Verb::Post {
         body::check_head(&session.req_header().headers, state.body_limits)?;
-        let read = body::read(session, state.body_limits, &*state.clock).await?;
+        let reading = body::read(session, state.body_limits, &*state.clock);
+        let read = Box::pin(reading).await?;
         asked.take_body(&read)?;
     }
     if asked.subset.is_some() {
-        require_confined_subsets(state, tenant.upstream()).await?;
+        Box::pin(require_confined_subsets(state, tenant.upstream())).await?;
     }
     let head = session.req_header();
     let asking = Asking {
