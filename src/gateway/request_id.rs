@@ -43,7 +43,11 @@ fn digits(mut number: u128) -> [u8; 32] {
     let mut digits = [0; 32];
     for digit in digits.iter_mut().rev() {
         let value = (number & 0xf) as u8;
-        *digit = if value < 10 { b'0' + value } else { b'a' - 10 + value };
+        *digit = if value < 10 {
+            b'0' + value
+        } else {
+            b'a' - 10 + value
+        };
         number >>= 4;
     }
     digits

@@ -178,7 +178,7 @@ impl ProxyHttp for Gateway {
         match answer::relabel(upstream_response, admitted, &reply) {
             Ok(head) => *upstream_response = head,
             Err(refusal) if answer::has_body(upstream_response, session.req_header()) => {
-                *upstream_response = answer::refusal_head_chunked(&refusal, &reply)?;
+                *upstream_response = answer::refusal_head_chunked(&refusal, &reply);
                 ctx.replacement = Some(Replacement::of(refusal));
             }
             Err(refusal) => {
