@@ -113,9 +113,6 @@ pub async fn admit(
         let read = Box::pin(reading).await?;
         asked.take_body(&read)?;
     }
-    if asked.subset.is_some() {
-        Box::pin(require_confined_subsets(state, tenant.upstream())).await?;
-    }
     let head = session.req_header();
     let asking = Asking {
         head,
@@ -125,7 +122,12 @@ pub async fn admit(
     };
     let allowed = decide(&loaded, shape, &asking, &asked)?;
     match allowed.permit(asked, now) {
-        Ok(permit) => build(tenant, shape, permit, head, ctx),
+        Ok(permit) => {
+            if permit.subset().is_some() {
+                require_confined_subsets(state, tenant.upstream()).await?;
+            }
+            build(tenant, shape, permit, head, ctx)
+        }
         Err(Withheld::MustRefetch) => Ok(Admission::MustRefetch),
         Err(Withheld::Refused(refusal)) => Err(refusal),
     }
@@ -234,7 +236,7 @@ async fn require_confined_subsets(state: &State, upstream: &Upstream) -> Result<
     let detail = match upstream
         .health()
         .version(upstream, &state.fetch, &*state.clock)
-        .await
+        .await?
     {
         Some(version) if version >= SUBSETS_SINCE => return Ok(()),
         Some(version) => format!("subsets need Electric {SUBSETS_SINCE} or later, not {version}"),
@@ -319,7 +321,7 @@ fn build(
     } else {
         Audience::Private
     };
-    // Pingora sends a body while it reads the client's, and that has been read by now.
+    // Pingora's proxying sends a body only while it reads the client's, and that is past or was never there.
     let held = request.waits() || request.body().is_some() || upstream.wants_fetch();
     let admitted = Box::new(Admitted {
         expected: Expected::of(&request, along.if_none_match.is_some()),

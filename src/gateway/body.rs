@@ -30,8 +30,9 @@ pub fn check_head(headers: &HeaderMap, limits: BodyLimits) -> Result<(), Refusal
     if declared.is_some_and(|bytes| bytes > limits.body_bytes_max) {
         return Err(too_large(limits));
     }
-    let media_type = headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes());
-    if !media_type.is_some_and(is_json) {
+    let mut media_types = headers.get_all(header::CONTENT_TYPE).iter();
+    let media_type = media_types.next().filter(|_| media_types.next().is_none());
+    if !media_type.is_some_and(|value| is_json(value.as_bytes())) {
         return Err(Refusal::new(
             Code::MediaTypeUnsupported,
             "The body must be sent as content-type: application/json.",

@@ -118,7 +118,8 @@ impl Fetch {
         loop {
             let peer = upstream.peer(read_timeout)?;
             // In a box of its own: connecting takes kilobytes that a wait must not carry along.
-            match Box::pin(self.connector.get_http_session(&*peer)).await {
+            let connecting = Box::pin(self.connector.get_http_session(&*peer));
+            match connecting.await {
                 Ok((session, reused)) => {
                     upstream.note_reached();
                     return Ok((session, reused, peer));
@@ -216,7 +217,8 @@ fn is_stale(error: &Error) -> bool {
     )
 }
 
-fn unreachable_upstream(detail: impl Into<String>) -> Refusal {
+/// What a client is told when there is no answer; `detail` is for the log.
+pub(super) fn unreachable_upstream(detail: impl Into<String>) -> Refusal {
     Refusal::new(
         Code::UpstreamUnreachable,
         "The upstream cannot be reached at the moment.",

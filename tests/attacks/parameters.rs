@@ -12,9 +12,19 @@ use crate::world::{
 #[tokio::test]
 async fn e1_another_table_is_refused_or_dropped_where_the_route_says_so() {
     let gateway = start().await;
-    for table in ["items", "public.items", "%22Users%22", "other.users", "users%2Citems", "users;drop"] {
+    for table in [
+        "items",
+        "public.items",
+        "%22Users%22",
+        "other.users",
+        "users%2Citems",
+        "users;drop",
+    ] {
         let answer = ask(&gateway, &users_with(&format!("&table={table}"))).await;
-        assert!(matches!(&*answer.code(), "parameter_not_allowed" | "parameter_malformed"), "{table}");
+        assert!(
+            matches!(&*answer.code(), "parameter_not_allowed" | "parameter_malformed"),
+            "{table}"
+        );
         assert_refused(&gateway, &answer, 400, &answer.code(), table);
     }
     let answer = ask(&gateway, "/api/shapes/ignoring?offset=-1&table=items").await;
@@ -102,7 +112,13 @@ async fn e4_a_filter_of_the_clients_own_is_refused() {
 #[tokio::test]
 async fn e4_other_values_for_the_servers_filter_are_refused() {
     let gateway = start().await;
-    for more in ["&params[1]=2", "&params[2]=1", "&where=org_id=$1&params[1]=2", "&params[1]=1&params[2]=1", "&params[1]="] {
+    for more in [
+        "&params[1]=2",
+        "&params[2]=1",
+        "&where=org_id=$1&params[1]=2",
+        "&params[1]=1&params[2]=1",
+        "&params[1]=",
+    ] {
         let answer = ask(&gateway, &users_with(more)).await;
         assert_refused(&gateway, &answer, 400, "parameter_not_allowed", more);
     }
@@ -139,7 +155,18 @@ async fn e4_bracket_and_array_spellings_are_refused() {
 #[tokio::test]
 async fn malformed_escapes_and_control_characters_are_refused() {
     let gateway = start().await;
-    for more in ["&x=%", "&x=%1", "&x=%zz", "&%ff=1", "&x=%c0%80", "&x=a%00b", "&x=a%0d%0ab", "&x%00=1", "&table=users%00", "&=1"] {
+    for more in [
+        "&x=%",
+        "&x=%1",
+        "&x=%zz",
+        "&%ff=1",
+        "&x=%c0%80",
+        "&x=a%00b",
+        "&x=a%0d%0ab",
+        "&x%00=1",
+        "&table=users%00",
+        "&=1",
+    ] {
         let answer = ask(&gateway, &users_with(more)).await;
         assert_refused(&gateway, &answer, 400, &answer.code(), more);
     }
@@ -148,20 +175,38 @@ async fn malformed_escapes_and_control_characters_are_refused() {
 #[tokio::test]
 async fn e6_other_columns_are_refused_or_dropped() {
     let gateway = start().await;
-    for more in ["&columns=id,ssn", "&columns=ssn", "&columns=id", "&columns=*", "&columns=id,,name"] {
+    for more in [
+        "&columns=id,ssn",
+        "&columns=ssn",
+        "&columns=id",
+        "&columns=*",
+        "&columns=id,,name",
+    ] {
         let answer = ask(&gateway, &users_with(more)).await;
         assert_refused(&gateway, &answer, 400, &answer.code(), more);
     }
     let answer = ask(&gateway, "/api/shapes/ignoring?offset=-1&columns=id,ssn").await;
     assert_clean(&gateway, &answer, "ignored");
     let answer = ask(&gateway, "/api/shapes/narrow?offset=-1&columns=id,ssn").await;
-    assert_refused(&gateway, &answer, 400, "parameter_not_allowed", "a subset of the columns");
+    assert_refused(
+        &gateway,
+        &answer,
+        400,
+        "parameter_not_allowed",
+        "a subset of the columns",
+    );
 }
 
 #[tokio::test]
 async fn e6_e7_names_of_the_servers_own_are_refused_on_every_route() {
     let gateway = start().await;
-    for name in ["secret", "api_secret", "queryable_columns", "source_id", "s%65cret"] {
+    for name in [
+        "secret",
+        "api_secret",
+        "queryable_columns",
+        "source_id",
+        "s%65cret",
+    ] {
         for route in ["users", "ignoring", "narrow", "strict"] {
             let target = format!("/api/shapes/{route}?offset=-1&{name}=guess");
             let answer = ask(&gateway, &target).await;
@@ -174,7 +219,15 @@ async fn e6_e7_names_of_the_servers_own_are_refused_on_every_route() {
 #[tokio::test]
 async fn e7_names_that_only_look_like_the_secrets_leave_exactly_one_secret() {
     let gateway = start().await;
-    for name in ["Secret", "SECRET", "secret%20", "%20secret", "secret.", "api-secret", "x_secret"] {
+    for name in [
+        "Secret",
+        "SECRET",
+        "secret%20",
+        "%20secret",
+        "secret.",
+        "api-secret",
+        "x_secret",
+    ] {
         let answer = ask(&gateway, &users_with(&format!("&{name}=guess"))).await;
         assert_clean(&gateway, &answer, name);
     }
@@ -211,7 +264,13 @@ async fn e8_the_log_mode_passes_canonically() {
 async fn e16_a_get_with_a_body_is_refused() {
     let gateway = start().await;
     for method in ["GET", "HEAD"] {
-        let bytes = request(method, &users_with(""), Some(&member(1)), &[], r#"{"table":"items"}"#);
+        let bytes = request(
+            method,
+            &users_with(""),
+            Some(&member(1)),
+            &[],
+            r#"{"table":"items"}"#,
+        );
         let answer = gateway.connect().await.ask_as(method, bytes).await;
         assert_eq!(answer.status, 400, "{method}");
         gateway.received_nothing();
@@ -221,14 +280,21 @@ async fn e16_a_get_with_a_body_is_refused() {
 #[tokio::test]
 async fn e17_e19_a_deletion_is_not_passed_on_however_it_is_spelled() {
     let gateway = start().await;
-    for method in ["DELETE", "PUT", "PATCH", "TRACE", "PURGE", "get", "Get", "PROPFIND", "OPTIONS", "POST"] {
+    for method in [
+        "DELETE", "PUT", "PATCH", "TRACE", "PURGE", "get", "Get", "PROPFIND", "OPTIONS", "POST",
+    ] {
         let bytes = request(method, &users_with(""), Some(&member(1)), &[], "");
         let answer = gateway.connect().await.ask(bytes).await;
         assert_refused(&gateway, &answer, 405, "method_not_allowed", method);
         assert_eq!(answer.header("allow"), Some("GET, HEAD, OPTIONS"), "{method}");
     }
     for name in ["x-http-method-override", "x-http-method", "x-method-override"] {
-        let answer = ask_with(&gateway, &users_with("&_method=DELETE&method=DELETE"), &[(name, "DELETE")]).await;
+        let answer = ask_with(
+            &gateway,
+            &users_with("&_method=DELETE&method=DELETE"),
+            &[(name, "DELETE")],
+        )
+        .await;
         assert_clean(&gateway, &answer, name);
     }
 }
@@ -237,11 +303,20 @@ async fn e17_e19_a_deletion_is_not_passed_on_however_it_is_spelled() {
 async fn e20_another_shapes_handle_tells_nothing_of_it() {
     let gateway = start().await;
     let other = gateway.get(&users_with(""), Some(&member(2))).await;
-    let (handle, offset) = (other.header("electric-handle").unwrap(), other.header("electric-offset").unwrap());
+    let (handle, offset) = (
+        other.header("electric-handle").unwrap(),
+        other.header("electric-offset").unwrap(),
+    );
     gateway.origin.forget_received();
     let both = users_with(&format!("&live=true&handle={handle}"));
     let answer = ask(&gateway, &both).await;
-    assert_refused(&gateway, &answer, 400, "parameter_malformed", "live from the start");
+    assert_refused(
+        &gateway,
+        &answer,
+        400,
+        "parameter_malformed",
+        "live from the start",
+    );
     for live in ["", "&live=true", "&live=true&live_sse=true"] {
         let target = format!("/api/shapes/users?offset={offset}&handle={handle}{live}");
         let answer = ask(&gateway, &target).await;
@@ -249,7 +324,11 @@ async fn e20_another_shapes_handle_tells_nothing_of_it() {
         assert_eq!(answer.text(), r#"[{"headers":{"control":"must-refetch"}}]"#);
         assert_ne!(answer.header("electric-handle"), Some(handle), "{live}");
         let received = gateway.received_one();
-        assert!(received.target.contains("params%5B1%5D=1&"), "{}", received.target);
+        assert!(
+            received.target.contains("params%5B1%5D=1&"),
+            "{}",
+            received.target
+        );
     }
     let from_start = users_with(&format!("&handle={handle}"));
     let answer = ask(&gateway, &from_start).await;
@@ -272,7 +351,13 @@ async fn e20_where_a_client_has_a_say_a_foreign_handle_does_not_reach_the_upstre
     let last = if forged.pop() == Some('A') { 'Q' } else { 'A' };
     forged.push(last);
     gateway.origin.forget_received();
-    for handle in [&raw, &forged, &format!("{raw}~"), &format!("{raw}~~"), &format!("x{tagged}")] {
+    for handle in [
+        &raw,
+        &forged,
+        &format!("{raw}~"),
+        &format!("{raw}~~"),
+        &format!("x{tagged}"),
+    ] {
         let answer = ask(&gateway, &narrow(&format!("&offset={offset}&handle={handle}"))).await;
         assert_eq!(answer.status, 409, "{handle}: {}", answer.text());
         assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
@@ -286,9 +371,23 @@ async fn e20_where_a_client_has_a_say_a_foreign_handle_does_not_reach_the_upstre
 #[tokio::test]
 async fn e22_unknown_names_are_dropped_and_those_of_the_protocol_pass_canonically() {
     let gateway = start().await;
-    let answer = ask(&gateway, &users_with("&foo=1&_=2&utm_source=3&Table=items&WHERE=true&subset=")).await;
-    assert_refused(&gateway, &answer, 400, "parameter_malformed", "`subset` is a misspelling");
-    let answer = ask(&gateway, &users_with("&foo=1&_=2&utm_source=3&Table=items&WHERE=true")).await;
+    let answer = ask(
+        &gateway,
+        &users_with("&foo=1&_=2&utm_source=3&Table=items&WHERE=true&subset="),
+    )
+    .await;
+    assert_refused(
+        &gateway,
+        &answer,
+        400,
+        "parameter_malformed",
+        "`subset` is a misspelling",
+    );
+    let answer = ask(
+        &gateway,
+        &users_with("&foo=1&_=2&utm_source=3&Table=items&WHERE=true"),
+    )
+    .await;
     assert_clean(&gateway, &answer, "dropped");
     for route in ["users", "strict"] {
         let target = format!(
@@ -309,10 +408,26 @@ async fn e22_unknown_names_are_dropped_and_those_of_the_protocol_pass_canonicall
 async fn positions_outside_their_grammar_are_refused() {
     let gateway = start().await;
     for query in [
-        "offset=-2", "offset=NOW", "offset=0", "offset=1_", "offset=", "offset=1_2%0a", "offset=%2D1%20",
-        "offset=-1&live=1", "offset=-1&live=TRUE", "offset=-1&cursor=-1", "offset=-1&cursor=x",
-        "offset=-1&handle=a/b", "offset=-1&handle=", "offset=-1&handle=..%2f..", "offset=-1&cache-buster=a%26b",
-        "offset=-1&live_sse=true", "offset=-1&live=true", "offset=now&live=true", "offset=0_0", "offset=-1&expired_handle=a%20b",
+        "offset=-2",
+        "offset=NOW",
+        "offset=0",
+        "offset=1_",
+        "offset=",
+        "offset=1_2%0a",
+        "offset=%2D1%20",
+        "offset=-1&live=1",
+        "offset=-1&live=TRUE",
+        "offset=-1&cursor=-1",
+        "offset=-1&cursor=x",
+        "offset=-1&handle=a/b",
+        "offset=-1&handle=",
+        "offset=-1&handle=..%2f..",
+        "offset=-1&cache-buster=a%26b",
+        "offset=-1&live_sse=true",
+        "offset=-1&live=true",
+        "offset=now&live=true",
+        "offset=0_0",
+        "offset=-1&expired_handle=a%20b",
     ] {
         let answer = ask(&gateway, &format!("/api/shapes/users?{query}")).await;
         assert_refused(&gateway, &answer, 400, &answer.code(), query);
@@ -339,7 +454,22 @@ async fn limits_of_the_query_are_refusals() {
 #[tokio::test]
 async fn e23_a_claims_text_travels_as_a_value_byte_for_byte() {
     let gateway = start().await;
-    for team in ["' OR '1'='1", "$2", "\\", "\\'", "%", "%27", "a&b=c#d", "x\r\ny", "ü€😀", "\u{2028}", "{a,b}", "--", " ", "Alice"] {
+    for team in [
+        "' OR '1'='1",
+        "$2",
+        "\\",
+        "\\'",
+        "%",
+        "%27",
+        "a&b=c#d",
+        "x\r\ny",
+        "ü€😀",
+        "\u{2028}",
+        "{a,b}",
+        "--",
+        " ",
+        "Alice",
+    ] {
         let asked = token(json!({ "team": team }));
         let answer = gateway.get("/api/shapes/named?offset=-1", Some(&asked)).await;
         assert_eq!(answer.status, 200, "{team:?}: {}", answer.text());
@@ -380,11 +510,21 @@ fn decoded(value: &str) -> Vec<u8> {
 #[tokio::test]
 async fn e23_a_filter_that_a_client_may_narrow_by_is_lifted_into_values() {
     let gateway = start().await;
-    let answer = ask(&gateway, "/api/shapes/narrow?offset=-1&where=name='it''s'%20OR%20name=$1&params[1]=x'%20OR%20true%20--").await;
+    let answer = ask(
+        &gateway,
+        "/api/shapes/narrow?offset=-1&where=name='it''s'%20OR%20name=$1&params[1]=x'%20OR%20true%20--",
+    )
+    .await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let target = gateway.received_one().target;
-    assert!(target.contains("params%5B1%5D=1&params%5B2%5D=it%27s&params%5B3%5D=x%27%20OR%20true%20--&"), "{target}");
-    assert!(target.contains("where=%28%28%22org_id%22%20%3D%20%241%29%20AND%20"), "{target}");
+    assert!(
+        target.contains("params%5B1%5D=1&params%5B2%5D=it%27s&params%5B3%5D=x%27%20OR%20true%20--&"),
+        "{target}"
+    );
+    assert!(
+        target.contains("where=%28%28%22org_id%22%20%3D%20%241%29%20AND%20"),
+        "{target}"
+    );
     let filter = target.split_once("where=").unwrap().1;
     assert!(!filter.contains("it%27s") && !filter.contains("true"), "{filter}");
 }
@@ -392,11 +532,21 @@ async fn e23_a_filter_that_a_client_may_narrow_by_is_lifted_into_values() {
 #[tokio::test]
 async fn e23_a_narrowing_filter_reads_no_column_that_is_not_given() {
     let gateway = start().await;
-    for text in ["ssn%20LIKE%20'1%25'", "email%20IS%20NULL", "lower(ssn)='1'", "id=1%20AND%20(name='x'%20OR%20ssn='1')"] {
+    for text in [
+        "ssn%20LIKE%20'1%25'",
+        "email%20IS%20NULL",
+        "lower(ssn)='1'",
+        "id=1%20AND%20(name='x'%20OR%20ssn='1')",
+    ] {
         let answer = ask(&gateway, &format!("/api/shapes/narrow?offset=-1&where={text}")).await;
         assert_refused(&gateway, &answer, 400, "parameter_not_allowed", text);
     }
-    for text in ["id%20IN%20(SELECT%20id%20FROM%20users)", "1=1)%20OR%20(1=1", "id=1;%20DROP%20TABLE%20users", "id=1--"] {
+    for text in [
+        "id%20IN%20(SELECT%20id%20FROM%20users)",
+        "1=1)%20OR%20(1=1",
+        "id=1;%20DROP%20TABLE%20users",
+        "id=1--",
+    ] {
         let answer = ask(&gateway, &format!("/api/shapes/narrow?offset=-1&where={text}")).await;
         assert_refused(&gateway, &answer, 400, "parameter_malformed", text);
     }
@@ -409,7 +559,10 @@ async fn e24_a_head_is_judged_as_a_get_is() {
     let answer = gateway.connect().await.ask_as("HEAD", bytes).await;
     assert_eq!((answer.status, answer.body.len()), (200, 0));
     let received = gateway.received_one();
-    assert_eq!((received.method.as_str(), received.target), ("HEAD", clean_target()));
+    assert_eq!(
+        (received.method.as_str(), received.target),
+        ("HEAD", clean_target())
+    );
     let bytes = get(&users_with(""), None).replace("GET", "HEAD");
     let answer = gateway.connect().await.ask_as("HEAD", bytes).await;
     assert_eq!((answer.status, answer.body.len()), (401, 0));

@@ -5,7 +5,7 @@ use shapegate_origin::Received;
 use crate::support::gateway::{Gateway, request};
 use crate::support::raw::{Answer, Raw};
 use crate::support::token::member;
-use crate::world::{ask, assert_refused, clean_target, clean_target_at, post, start};
+use crate::world::{ask, assert_refused, clean_target, clean_target_at, post, start, warm_up};
 
 const TARGET: &str = "/api/shapes/subsets?offset=-1";
 const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
@@ -21,7 +21,17 @@ fn received_subset(gateway: &Gateway) -> Received {
     assert_eq!(received.target, clean_target());
     let mut names: Vec<_> = received.headers.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
-    assert_eq!(names, ["accept", "accept-encoding", "content-length", "content-type", "host", "x-request-id"]);
+    assert_eq!(
+        names,
+        [
+            "accept",
+            "accept-encoding",
+            "content-length",
+            "content-type",
+            "host",
+            "x-request-id"
+        ]
+    );
     let length = received.body.len().to_string();
     assert_eq!(received.header("content-length"), Some(&*length));
     received
@@ -32,6 +42,7 @@ const REBUILT: &str = r#"{"subset":{"where":"(\"name\" = $1)","params":{"1":"Ali
 #[tokio::test]
 async fn e10_a_subset_is_rebuilt_whichever_way_it_comes() {
     let gateway = start().await;
+    warm_up(&gateway).await;
     let query = "&subset__where=name='Alice'&subset__limit=5&subset__offset=0&subset__order_by=id";
     let answer = ask(&gateway, &format!("{TARGET}{query}")).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -47,9 +58,22 @@ async fn e10_a_subset_is_rebuilt_whichever_way_it_comes() {
 #[tokio::test]
 async fn e10_a_hidden_column_cannot_be_guessed_at() {
     let gateway = start().await;
-    for part in ["where=ssn%20LIKE%20'1%25'", "where=lower(ssn)='1'", "order_by=ssn", "where=id=1%20OR%20email%20IS%20NULL"] {
-        let limit = if part.starts_with("order") { "" } else { "&subset__order_by=id" };
-        let answer = ask(&gateway, &format!("{TARGET}&subset__{part}&subset__limit=5{limit}")).await;
+    for part in [
+        "where=ssn%20LIKE%20'1%25'",
+        "where=lower(ssn)='1'",
+        "order_by=ssn",
+        "where=id=1%20OR%20email%20IS%20NULL",
+    ] {
+        let limit = if part.starts_with("order") {
+            ""
+        } else {
+            "&subset__order_by=id"
+        };
+        let answer = ask(
+            &gateway,
+            &format!("{TARGET}&subset__{part}&subset__limit=5{limit}"),
+        )
+        .await;
         assert_refused(&gateway, &answer, 400, "parameter_not_allowed", part);
     }
 }
@@ -57,6 +81,7 @@ async fn e10_a_hidden_column_cannot_be_guessed_at() {
 #[tokio::test]
 async fn e10_were_it_to_reach_the_upstream_it_would_be_refused_there() {
     let gateway = start().await;
+    warm_up(&gateway).await;
     let answer = post_json(&gateway, r#"{"subset":{"limit":5,"order_by":"id"}}"#).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let target = received_subset(&gateway).target;
@@ -145,6 +170,7 @@ async fn e14_a_body_in_another_encoding_is_refused() {
 #[tokio::test]
 async fn e14_another_media_type_or_coding_is_refused_before_the_body_is_read() {
     let gateway = start().await;
+    warm_up(&gateway).await;
     let body = r#"{"subset":{"limit":5,"order_by":"id"}}"#;
     for headers in [
         vec![],
@@ -154,12 +180,24 @@ async fn e14_another_media_type_or_coding_is_refused_before_the_body_is_read() {
         vec![("content-type", "application/json; charset=utf-16")],
         vec![("content-type", "application/jsonp")],
         vec![("content-type", "application/json, text/plain")],
-        vec![("content-type", "application/json"), ("content-type", "text/plain")],
+        vec![
+            ("content-type", "application/json"),
+            ("content-type", "text/plain"),
+        ],
         vec![("content-type", "application/json"), ("content-encoding", "gzip")],
-        vec![("content-type", "application/json"), ("content-encoding", "identity, gzip")],
+        vec![
+            ("content-type", "application/json"),
+            ("content-encoding", "identity, gzip"),
+        ],
     ] {
         let answer = post(&gateway, TARGET, &headers, body).await;
-        assert_refused(&gateway, &answer, 415, "media_type_unsupported", &format!("{headers:?}"));
+        assert_refused(
+            &gateway,
+            &answer,
+            415,
+            "media_type_unsupported",
+            &format!("{headers:?}"),
+        );
     }
     for media_type in ["application/json", "Application/JSON; Charset=UTF-8"] {
         let answer = post(&gateway, TARGET, &[("content-type", media_type)], body).await;
@@ -172,13 +210,33 @@ async fn e14_another_media_type_or_coding_is_refused_before_the_body_is_read() {
 async fn e14_a_body_over_the_limit_is_refused_by_its_length_or_by_its_bytes() {
     let gateway = start().await;
     let large = "a".repeat(65 * 1024);
-    let head = request("POST", TARGET, Some(&member(1)), &[("content-type", "application/json"), ("content-length", "10485760")], "");
+    let head = request(
+        "POST",
+        TARGET,
+        Some(&member(1)),
+        &[
+            ("content-type", "application/json"),
+            ("content-length", "10485760"),
+        ],
+        "",
+    );
     let answer = gateway.connect().await.ask(head).await;
     assert_refused(&gateway, &answer, 413, "body_too_large", "10 MiB announced");
-    let head = request("POST", TARGET, Some(&member(1)), &[("content-type", "application/json"), ("transfer-encoding", "chunked")], "");
+    let head = request(
+        "POST",
+        TARGET,
+        Some(&member(1)),
+        &[
+            ("content-type", "application/json"),
+            ("transfer-encoding", "chunked"),
+        ],
+        "",
+    );
     let mut connection = gateway.connect().await;
     connection.send(head).await;
-    connection.try_send(format!("{:x}\r\n{large}\r\n", large.len())).await;
+    connection
+        .try_send(format!("{:x}\r\n{large}\r\n", large.len()))
+        .await;
     let answer = connection.answer().await.unwrap();
     assert_refused(&gateway, &answer, 413, "body_too_large", "sent without a length");
     assert!(connection.is_closed().await);
@@ -187,7 +245,11 @@ async fn e14_a_body_over_the_limit_is_refused_by_its_length_or_by_its_bytes() {
 #[tokio::test]
 async fn e14_nobodys_body_is_asked_for() {
     let gateway = start().await;
-    let headers = [("content-type", "application/json"), ("expect", "100-continue"), ("content-length", "20")];
+    let headers = [
+        ("content-type", "application/json"),
+        ("expect", "100-continue"),
+        ("content-length", "20"),
+    ];
     let head = request("POST", TARGET, None, &headers, "");
     let mut connection = gateway.connect().await;
     connection.send(head).await;
@@ -199,7 +261,11 @@ async fn e14_nobodys_body_is_asked_for() {
 #[tokio::test]
 async fn a_subset_without_permission_or_over_its_limit_is_refused() {
     let gateway = start().await;
-    let answer = ask(&gateway, "/api/shapes/users?offset=-1&subset__limit=5&subset__order_by=id").await;
+    let answer = ask(
+        &gateway,
+        "/api/shapes/users?offset=-1&subset__limit=5&subset__order_by=id",
+    )
+    .await;
     assert_refused(&gateway, &answer, 400, "parameter_not_allowed", "no subsets here");
     for body in [
         r#"{"subset":{}}"#,
@@ -230,13 +296,28 @@ async fn a_subset_without_permission_or_over_its_limit_is_refused() {
 #[tokio::test]
 async fn a_subset_in_query_and_body_at_once_is_refused() {
     let gateway = start().await;
+    warm_up(&gateway).await;
     let target = format!("{TARGET}&subset__limit=5&subset__order_by=id");
-    let answer = post(&gateway, &target, &JSON, r#"{"subset":{"limit":1,"order_by":"id"}}"#).await;
+    let answer = post(
+        &gateway,
+        &target,
+        &JSON,
+        r#"{"subset":{"limit":1,"order_by":"id"}}"#,
+    )
+    .await;
     assert_refused(&gateway, &answer, 400, "body_malformed", "both");
-    let answer = ask(&gateway, &format!("{TARGET}&subset__limit=5&subset__order_by=id&live=true")).await;
+    let answer = ask(
+        &gateway,
+        &format!("{TARGET}&subset__limit=5&subset__order_by=id&live=true"),
+    )
+    .await;
     assert_refused(&gateway, &answer, 400, "parameter_malformed", "live");
     let at = clean_target_at("offset=now");
-    let answer = ask(&gateway, "/api/shapes/subsets?offset=now&subset__limit=5&subset__order_by=id").await;
+    let answer = ask(
+        &gateway,
+        "/api/shapes/subsets?offset=now&subset__limit=5&subset__order_by=id",
+    )
+    .await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(gateway.received_one().target, at);
 }

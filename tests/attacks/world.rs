@@ -148,6 +148,21 @@ pub(crate) fn users_with(more: &str) -> String {
     format!("/api/shapes/users?offset=-1{more}")
 }
 
+/// Lets the gateway learn the upstream's version, which it asks for once before the first subset.
+pub(crate) async fn warm_up(gateway: &Gateway) {
+    let target = "/api/shapes/subsets?offset=-1&subset__limit=1&subset__order_by=id";
+    let answer = ask(gateway, target).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let targets: Vec<_> = gateway
+        .origin
+        .received()
+        .into_iter()
+        .map(|one| one.target)
+        .collect();
+    assert_eq!(targets, ["/v1/health".to_owned(), clean_target()]);
+    gateway.origin.forget_received();
+}
+
 /// A GET by a member of organisation 1.
 pub(crate) async fn ask(gateway: &Gateway, target: &str) -> Answer {
     gateway.get(target, Some(&member(1))).await

@@ -17,6 +17,9 @@ pub const GOOD_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json; 
 pub const SSE_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nelectric-handle: 1-1\r\n\
     electric-offset: 0_0\r\nelectric-cursor: 7\r\ntransfer-encoding: chunked\r\n\r\n";
 
+const HEALTHY: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\
+    electric-server: ElectricSQL/1.7.12\r\ncontent-length: 19\r\n\r\n{\"status\":\"active\"}";
+
 /// A listening upstream.
 pub struct Scripted {
     listener: TcpListener,
@@ -55,11 +58,16 @@ impl Scripted {
         futures_util::poll!(&mut next).is_pending()
     }
 
-    /// The next connection and the head of the request on it.
+    /// The next connection and the head of the request on it. Questions for the version are answered on the way.
     pub async fn asked(&self) -> (Exchange, String) {
-        let mut exchange = self.accept().await;
-        let head = exchange.request().await.expect("a request");
-        (exchange, head)
+        loop {
+            let mut exchange = self.accept().await;
+            let head = exchange.request().await.expect("a request");
+            if !head.starts_with("GET /v1/health") {
+                return (exchange, head);
+            }
+            exchange.send(HEALTHY).await;
+        }
     }
 }
 

@@ -55,7 +55,9 @@ async fn nearly_over() -> (Gateway, String) {
 async fn an_upstream_that_says_nothing_is_504() {
     for way in [Way::Finite, Way::Subset] {
         let (gateway, token) = nearly_over().await;
-        gateway.origin.misbehave(Misbehaviour::once(Fault::Stall));
+        gateway
+            .origin
+            .misbehave(Misbehaviour::once(Fault::Stall).only("/v1/shape"));
         let mut client = gateway.connect().await;
         client.send(bytes(way, "1-1", &token)).await;
         let answer = soon(client.answer()).await.unwrap();

@@ -57,12 +57,15 @@ impl Scene {
         // Behind this row, a poll has something to tell at once.
         let row = json!({ "id": 9, "name": "Eve", "org_id": 1 });
         gateway.origin.insert("users", row).unwrap();
-        gateway.origin.forget_received();
-        Self {
+        let scene = Self {
             handle: first.header("electric-handle").unwrap().to_owned(),
             gateway,
             token,
-        }
+        };
+        // The first subset asks the upstream for its version.
+        scene.assert_well(Way::Subset).await;
+        scene.gateway.origin.forget_received();
+        scene
     }
 
     /// The bytes of a request.
