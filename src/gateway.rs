@@ -13,6 +13,7 @@ pub mod cors;
 pub mod drain;
 pub mod framing;
 pub mod held;
+pub mod ports;
 pub mod request_id;
 pub mod server;
 pub mod service;

@@ -6,4 +6,5 @@ pub mod config;
 pub mod gateway;
 pub mod hub;
 pub mod identity;
+pub mod logging;
 pub mod tenant;

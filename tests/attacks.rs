@@ -37,5 +37,7 @@ mod support;
 mod transport;
 #[path = "attacks/upstream.rs"]
 mod upstream;
+#[path = "attacks/values.rs"]
+mod values;
 #[path = "attacks/world.rs"]
 mod world;

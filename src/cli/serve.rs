@@ -3,10 +3,11 @@
 use super::ConfigFiles;
 use super::check::load_or_complain;
 use super::output::warn;
-use crate::{gateway, tenant};
+use crate::{gateway, logging, tenant};
 use std::process::ExitCode;
 
 pub(super) fn run(files: &ConfigFiles) -> ExitCode {
+    logging::start();
     let Some(loaded) = load_or_complain(files) else {
         return ExitCode::FAILURE;
     };

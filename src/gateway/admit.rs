@@ -27,6 +27,8 @@ use crate::hub::version::SUBSETS_SINCE;
 use crate::identity::CredentialHeaders;
 use crate::tenant::{Found, ServedShape, Tenant};
 
+/// The longest path that is looked at, in bytes: above that of any route, its captures filled.
+const PATH_BYTES_MAX: usize = 4 * 1024;
 /// The longest `traceparent`; version 00 has exactly 55 bytes (W3C Trace Context §3.2).
 const TRACEPARENT_BYTES: usize = 55;
 
@@ -198,7 +200,12 @@ fn target(head: &RequestHeader) -> Result<(&str, &str), Refusal> {
     let raw = std::str::from_utf8(head.raw_path())
         .map_err(|_| Refusal::new(Code::MalformedRequest, "The request target is not ASCII."))?;
     let origin_form = raw.starts_with('/').then_some(raw).ok_or_else(not_found)?;
-    Ok(origin_form.split_once('?').unwrap_or((origin_form, "")))
+    let (path, query) = origin_form.split_once('?').unwrap_or((origin_form, ""));
+    if path.len() > PATH_BYTES_MAX {
+        let text = format!("The path is longer than {PATH_BYTES_MAX} bytes.");
+        return Err(Refusal::new(Code::TargetTooLong, text));
+    }
+    Ok((path, query))
 }
 
 fn not_found() -> Refusal {
@@ -368,6 +375,13 @@ fn is_traceparent(value: &[u8]) -> bool {
             .iter()
             .all(|&length| parts.next().is_some_and(|part| hex(part, length)))
         && !value.starts_with(b"ff")
+        && ids_are_set(value)
+}
+
+/// Neither trace nor parent is all zeros, which would be no id (W3C Trace Context §3.2.2.3).
+fn ids_are_set(value: &[u8]) -> bool {
+    let mut ids = value.split(|&byte| byte == b'-').skip(1).take(2);
+    ids.all(|id| id.iter().any(|&byte| byte != b'0'))
 }
 
 #[cfg(test)]
@@ -383,6 +397,8 @@ mod tests {
             "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x",
             "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
             "00-0af7651916cd43dd8448eb211c80319cb-7ad6b7169203331-01",
             "",
         ] {

@@ -22,6 +22,7 @@ use thiserror::Error;
 use super::body::BodyLimits;
 use super::connection::{ConnectionBook, ConnectionLimits, Guarded};
 use super::drain::DrainOnSignal;
+use super::ports::{self, ListenError};
 use super::request_id::RequestIds;
 use super::service::Gateway;
 use super::state::{HeadLimits, Parts, State};
@@ -54,6 +55,9 @@ pub enum ServeError {
     /// The certificates cannot be served.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// An address is taken.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// Pingora refuses to start.
     #[error("the server cannot be set up: {0}")]
     Setup(String),
@@ -150,6 +154,7 @@ pub fn run_with(
     services: Vec<Box<dyn ServiceWithDependents>>,
 ) -> Result<(), ServeError> {
     let state = &state(snapshot, settings, Arc::new(SystemClock))?;
+    ports::check(settings)?;
     let mut server = Server::new_with_opt_and_conf(None::<Opt>, server_conf(threads()));
     server.bootstrap();
     let mut service = Service::new("gateway".to_owned(), app(state, settings, server_conf(threads())));

@@ -234,5 +234,10 @@ fn peer_template(settings: &UpstreamSettings) -> HttpPeer {
     peer.options.write_timeout = Some(WRITE_TIMEOUT);
     peer.options.idle_timeout = Some(POOL_IDLE_TIMEOUT);
     peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
+    // Every header that goes up is ours. Looking for those that a client nominates would only end its connection
+    // without an answer when it nominates `host`.
+    peer.options
+        .http_upstream_request_policy
+        .strip_connection_nominated = false;
     peer
 }

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pingora_core::apps::ServerApp;
-use pingora_core::protocols::Stream;
 use pingora_core::protocols::l4::stream::Stream as L4Stream;
+use pingora_core::protocols::{GetSocketDigest, SocketDigest, Stream};
 use shapegate::clock::{Clock, SystemClock};
 use shapegate::config::{self, FileContent, Surroundings};
 use shapegate::gateway::{State, server};
@@ -69,7 +70,7 @@ impl Gateway {
 
     /// A gateway whose upstream is at `url`; the stand-in is there, but nothing asks it unless that is its URL.
     pub async fn before_url(origin: Origin, url: String, rest: &str, clock: Arc<dyn Clock>) -> Self {
-        Self::speaking(|tcp| Box::new(L4Stream::from(tcp)), origin, url, rest, clock).await
+        Self::speaking(|tcp| Box::new(l4(tcp)), origin, url, rest, clock).await
     }
 
     /// A gateway that takes what `wrap` makes of a connection.
@@ -80,11 +81,7 @@ impl Gateway {
         rest: &str,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let variables = Variables(HashMap::from([
-            ("ELECTRIC_URL".to_owned(), url),
-            ("ELECTRIC_SECRET".to_owned(), ELECTRIC_SECRET.to_owned()),
-            ("JWT_SECRET".to_owned(), JWT_SECRET.to_owned()),
-        ]));
+        let variables = variables(url);
         let loaded = load(rest, &variables);
         let settings = loaded.config.server.clone();
         let snapshot = tenant::compile(&loaded.config).expect("a configuration that compiles");
@@ -139,14 +136,38 @@ impl Drop for Gateway {
     }
 }
 
+/// A connection as a listener hands it over: with its peer's address.
+pub fn l4(tcp: TcpStream) -> L4Stream {
+    let digest = SocketDigest::from_raw_fd(tcp.as_raw_fd());
+    let mut stream = L4Stream::from(tcp);
+    stream.set_socket_digest(digest);
+    stream
+}
+
+fn variables(url: String) -> Variables {
+    Variables(HashMap::from([
+        ("ELECTRIC_URL".to_owned(), url),
+        ("ELECTRIC_SECRET".to_owned(), ELECTRIC_SECRET.to_owned()),
+        ("JWT_SECRET".to_owned(), JWT_SECRET.to_owned()),
+    ]))
+}
+
 fn load(rest: &str, variables: &Variables) -> config::Loaded {
+    try_load(rest, variables).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// What is wrong with a configuration, if anything is.
+pub fn problems(rest: &str) -> Option<String> {
+    try_load(rest, &variables("http://127.0.0.1:1".to_owned())).err()
+}
+
+fn try_load(rest: &str, variables: &Variables) -> Result<config::Loaded, String> {
     let text = format!(
         "electric: {{ url: {{ env: ELECTRIC_URL }}, secret: {{ env: ELECTRIC_SECRET }} }}\n\
          admin: off\n{rest}"
     );
     let path = PathBuf::from("test.yaml");
-    config::load_texts(&[(&path, &text)], variables)
-        .unwrap_or_else(|problems| panic!("{}", problems.render()))
+    config::load_texts(&[(&path, &text)], variables).map_err(|problems| problems.render())
 }
 
 async fn accept<A: ServerApp + Send + Sync + 'static>(

@@ -17,11 +17,12 @@ use pingora_core::protocols::{
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::gateway::l4;
 use super::raw::Answer;
 
 /// A connection that is served as if TLS had agreed on HTTP/2.
 pub fn negotiated(tcp: TcpStream) -> Stream {
-    Box::new(Negotiated(L4Stream::from(tcp)))
+    Box::new(Negotiated(l4(tcp)))
 }
 
 struct Negotiated(L4Stream);

@@ -8,7 +8,7 @@ struct Keeper;
 
 impl log::Log for Keeper {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        metadata.level() <= log::Level::Debug
+        shapegate::logging::may_be_shown(metadata)
     }
 
     fn log(&self, record: &log::Record<'_>) {
@@ -21,12 +21,12 @@ impl log::Log for Keeper {
     fn flush(&self) {}
 }
 
-/// Keeps what is logged from now on, down to `debug`.
+/// Keeps what is logged from now on, as far as an operator who asks for everything would see it.
 pub fn keep() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         log::set_logger(&Keeper).expect("no other logger");
-        log::set_max_level(log::LevelFilter::Debug);
+        log::set_max_level(log::LevelFilter::Trace);
     });
 }
 

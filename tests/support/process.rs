@@ -48,7 +48,7 @@ impl Program {
             .arg(&config)
             .env("ELECTRIC_SECRET", ELECTRIC_SECRET)
             .env("JWT_SECRET", JWT_SECRET)
-            .env("RUST_LOG", "debug")
+            .env("RUST_LOG", "trace")
             .stdout(output.try_clone().expect("a file"))
             .stderr(output)
             .spawn()

@@ -1,12 +1,16 @@
 //! An upstream that says exactly the bytes that a test gives it, when the test gives them.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// What the sockets of a scripted upstream buffer at most, in bytes, so that backpressure shows early.
 const SEND_BUFFER_BYTES: u32 = 64 * 1024;
+
+/// How long nothing comes from somebody who has said everything.
+const SILENCE: Duration = Duration::from_millis(150);
 
 /// The header of a good answer, live or not, with a chunked body to follow.
 pub const GOOD_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json; charset=utf-8\r\n\
@@ -91,6 +95,12 @@ impl Exchange {
                 Ok(n) => self.buffer.extend_from_slice(&piece[..n]),
             }
         }
+    }
+
+    /// Everything that comes until nothing has come for a moment: what follows a head, if anything does.
+    pub async fn rest(&mut self) -> Vec<u8> {
+        while let Ok(Ok(1..)) = tokio::time::timeout(SILENCE, self.stream.read_buf(&mut self.buffer)).await {}
+        std::mem::take(&mut self.buffer)
     }
 
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {

@@ -1,0 +1,25 @@
+//! The program as it is operated: starting, stopping, TLS, limits, and what operators see of it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice
+)]
+
+mod support;
+
+#[path = "operations/admin.rs"]
+mod admin;
+#[path = "operations/health.rs"]
+mod health;
+#[path = "operations/limits.rs"]
+mod limits;
+#[path = "operations/program.rs"]
+mod program;
+#[path = "operations/starting.rs"]
+mod starting;
+#[path = "operations/stopping.rs"]
+mod stopping;
+#[path = "operations/tls.rs"]
+mod tls;

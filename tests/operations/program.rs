@@ -1,0 +1,202 @@
+//! The real program in a folder of its own.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output};
+
+use shapegate_origin::Origin;
+use tempfile::TempDir;
+
+use crate::support::gateway::{ELECTRIC_SECRET, JWT_SECRET, get, origin};
+use crate::support::patience::{soon, until};
+use crate::support::raw::{Answer, Raw};
+use crate::support::token::IDENTITY;
+
+/// Members see their organisation.
+pub const USERS: &str = r#"
+shapes:
+  users:
+    table: users
+    columns: [id, name, org_id]
+    rules:
+      - when: user.org_id != 0
+        rows: { where: '"org_id" = $1', params: [user.org_id] }
+"#;
+
+/// Where a program is set up.
+pub struct Setup {
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
+    pub folder: TempDir,
+    /// Below `server`, besides `listen`: `, tls: {…}`.
+    pub server: String,
+    /// Everything else at the top level.
+    pub rest: String,
+}
+
+impl Setup {
+    pub fn new() -> Self {
+        Self {
+            address: free_address(),
+            admin: free_address(),
+            folder: tempfile::tempdir().expect("a folder"),
+            server: String::new(),
+            rest: format!("{IDENTITY}{USERS}"),
+        }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Starts before a fresh stand-in and waits until it is ready.
+    pub async fn start(self) -> Program {
+        let origin = origin();
+        let text = self.config(&origin.url());
+        self.start_with(origin, &text).await
+    }
+
+    pub fn config(&self, electric: &str) -> String {
+        let Self {
+            address,
+            admin,
+            server,
+            rest,
+            ..
+        } = self;
+        format!(
+            "server: {{ listen: \"{address}\"{server} }}\nadmin: {{ listen: \"{admin}\" }}\n\
+             electric: {{ url: \"{electric}\", secret: {{ env: ELECTRIC_SECRET }} }}\n{rest}"
+        )
+    }
+
+    pub async fn start_with(self, origin: Origin, text: &str) -> Program {
+        let config = self.path("shapegate.yaml");
+        fs::write(&config, text).expect("a file");
+        let output = File::create(self.path("output")).expect("a file");
+        let child = command("serve", &config)
+            .stdout(output.try_clone().expect("a file"))
+            .stderr(output)
+            .spawn()
+            .expect("the program");
+        let mut program = Program {
+            setup: self,
+            origin,
+            child,
+        };
+        program.until_ready().await;
+        program
+    }
+}
+
+/// The program with its secrets, about to be run.
+pub fn command(verb: &str, config: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shapegate"));
+    command
+        .arg(verb)
+        .arg("-c")
+        .arg(config)
+        .env("ELECTRIC_SECRET", ELECTRIC_SECRET)
+        .env("JWT_SECRET", JWT_SECRET)
+        .env("RUST_LOG", "info");
+    command
+}
+
+/// Runs the program on a configuration until it ends by itself.
+pub fn run(verb: &str, config: &Path) -> Output {
+    command(verb, config).output().expect("the program")
+}
+
+/// A running program; killed when dropped.
+pub struct Program {
+    pub setup: Setup,
+    pub origin: Origin,
+    child: Child,
+}
+
+impl Program {
+    /// Everything that it has printed.
+    pub fn output(&self) -> String {
+        fs::read_to_string(self.setup.path("output")).expect("a file")
+    }
+
+    pub async fn connect(&self) -> Raw {
+        Raw::connect(self.setup.address).await
+    }
+
+    /// One GET on a connection of its own.
+    pub async fn get(&self, target: &str, token: Option<&str>) -> Answer {
+        soon(self.connect().await.ask(get(target, token))).await
+    }
+
+    /// One GET of the admin listener, as curl would send it.
+    pub async fn admin(&self, path: &str) -> Answer {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.setup.admin);
+        let mut client = Raw::connect(self.setup.admin).await;
+        soon(client.ask(request)).await
+    }
+
+    /// A value of `/metrics`; 0 while it is not there.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let answer = self.admin("/metrics").await;
+        let line = answer.text().lines().find_map(|line| line.strip_prefix(name));
+        line.map_or(0.0, |value| value.trim().parse().expect("a number"))
+    }
+
+    /// Waits until a metric has this value.
+    pub async fn until_metric(&self, name: &str, value: f64) {
+        let looking = async {
+            while (self.metric(name).await - value).abs() > 0.1 {
+                tokio::task::yield_now().await;
+            }
+        };
+        soon(looking).await;
+    }
+
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(self.child.id().to_string())
+            .status()
+            .expect("kill");
+        assert!(status.success());
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        until("the program ends", || {
+            status = self.child.try_wait().expect("a child");
+            status.is_some()
+        })
+        .await;
+        status.expect("a status")
+    }
+
+    async fn until_ready(&mut self) {
+        let (address, admin) = (self.setup.address, self.setup.admin);
+        let child = &mut self.child;
+        let mut ended = None;
+        until("the program listens", || {
+            ended = child.try_wait().expect("a child");
+            let open = |address| std::net::TcpStream::connect(address).is_ok();
+            ended.is_some() || (open(address) && open(admin))
+        })
+        .await;
+        assert!(ended.is_none(), "{ended:?}: {}", self.output());
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Free at the moment; the program cannot tell which port it got.
+pub fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address")
+}
