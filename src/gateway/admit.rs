@@ -22,7 +22,7 @@ use super::framing;
 use super::state::{Loaded, State};
 use crate::hub::Upstream;
 use crate::hub::health::Health;
-use crate::hub::upstream::Along;
+use crate::hub::upstream::{Along, TRACEPARENT};
 use crate::hub::version::SUBSETS_SINCE;
 use crate::identity::CredentialHeaders;
 use crate::tenant::{Found, ServedShape, Tenant};
@@ -357,7 +357,7 @@ fn if_none_match(headers: &HeaderMap, permit: &Permit) -> Option<HeaderValue> {
 
 /// A `traceparent` that is one; anything else starts a new trace.
 fn traceparent(headers: &HeaderMap) -> Option<HeaderValue> {
-    let mut values = headers.get_all("traceparent").iter();
+    let mut values = headers.get_all(&TRACEPARENT).iter();
     let value = values.next().filter(|_| values.next().is_none())?;
     is_traceparent(value.as_bytes()).then(|| value.clone())
 }

@@ -78,7 +78,7 @@ pub fn relabel(
     reply: &Reply<'_>,
 ) -> Result<ResponseHeader, Refusal> {
     let status = upstream.status.as_u16();
-    let text = |name: &'static str| upstream.headers.get(name).and_then(|value| value.to_str().ok());
+    let text = |name: &'static str| text_of(&upstream.headers, name);
     let passed = answer::judge(admitted.expected, status, text)?;
     let mut headers = passed_headers(upstream, admitted.permit.handles());
     let bodyless = matches!(passed, Passed::NotModified) || is_bodyless_status(upstream.status);
@@ -87,6 +87,14 @@ pub fn relabel(
     }
     label(&mut headers, status, admitted, text("cache-control"), reply);
     Ok(with_status(status, headers))
+}
+
+/// The first value under a name in lower case, if it is a text. Of so few headers, looking at each is quicker
+/// than making the name one to look up by.
+fn text_of<'h>(headers: &'h HeaderMap, wanted: &str) -> Option<&'h str> {
+    let mut headers = headers.iter();
+    let (_, value) = headers.find(|(name, _)| name.as_str() == wanted)?;
+    value.to_str().ok()
 }
 
 /// What a client gets of an upstream's headers.

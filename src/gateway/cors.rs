@@ -14,6 +14,9 @@ pub const REQUEST_HEADERS_MAX: usize = 32;
 /// How long a browser may remember a preflight, in seconds.
 const MAX_AGE_SECONDS: &str = "86400";
 
+/// Made once: making it looks at every character.
+static EXPOSED: HeaderValue = HeaderValue::from_static(answer::EXPOSED);
+
 /// What one request's answer grants to the page that asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CorsGrant {
@@ -59,8 +62,7 @@ impl CorsGrant {
     pub fn write(&self, headers: &mut HeaderMap) {
         let Some(origin) = &self.allow_origin else { return };
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        let exposed = HeaderValue::from_static(answer::EXPOSED);
-        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED.clone());
         if self.credentials {
             let yes = HeaderValue::from_static("true");
             headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);

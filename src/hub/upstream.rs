@@ -26,7 +26,8 @@ pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an idle connection is kept; Electric closes them after 60 s.
 pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 
-static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// The name of W3C trace context.
+pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Room for the headers of any request, so that adding one never moves the others.
