@@ -22,7 +22,7 @@ use super::framing;
 use super::state::{Loaded, State};
 use crate::hub::Upstream;
 use crate::hub::health::Health;
-use crate::hub::upstream::Along;
+use crate::hub::upstream::{Along, TRACEPARENT};
 use crate::hub::version::SUBSETS_SINCE;
 use crate::identity::CredentialHeaders;
 use crate::tenant::{Found, ServedShape, Tenant};
@@ -68,6 +68,8 @@ pub struct Admitted {
 
 /// Admits a request, or says why not.
 ///
+/// What most requests do not wait for is boxed: Pingora moves every hook's future, whole, to the heap.
+///
 /// # Errors
 /// What the client is told.
 pub async fn admit(
@@ -98,12 +100,8 @@ pub async fn admit(
     }
     let Found::Shapes(endpoint) = found else {
         let upstream = tenant.upstream();
-        return Ok(Admission::Health(
-            upstream
-                .health()
-                .state(upstream, &state.fetch, &*state.clock)
-                .await,
-        ));
+        let asking = upstream.health().state(upstream, &state.fetch, &*state.clock);
+        return Ok(Admission::Health(Box::pin(asking).await));
     };
     let mut asked = Asked::parse(verb, query, endpoint.declared())?;
     state.metrics.dropped(asked.dropped);
@@ -113,7 +111,8 @@ pub async fn admit(
     require_identity(shape, identity.as_deref())?;
     if verb == Verb::Post {
         body::check_head(&session.req_header().headers, state.body_limits)?;
-        let read = body::read(session, state.body_limits, &*state.clock).await?;
+        let reading = body::read(session, state.body_limits, &*state.clock);
+        let read = Box::pin(reading).await?;
         asked.take_body(&read)?;
     }
     let head = session.req_header();
@@ -358,7 +357,7 @@ fn if_none_match(headers: &HeaderMap, permit: &Permit) -> Option<HeaderValue> {
 
 /// A `traceparent` that is one; anything else starts a new trace.
 fn traceparent(headers: &HeaderMap) -> Option<HeaderValue> {
-    let mut values = headers.get_all("traceparent").iter();
+    let mut values = headers.get_all(&TRACEPARENT).iter();
     let value = values.next().filter(|_| values.next().is_none())?;
     is_traceparent(value.as_bytes()).then(|| value.clone())
 }
