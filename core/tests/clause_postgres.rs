@@ -280,13 +280,27 @@ fn a_clients_filter_narrows_a_policys_and_nothing_else() {
 fn what_is_added_behind_a_disjunction_narrows_all_of_it() {
     let server = Server::shared();
     let mut database = server.database("disjunction", tables::EVERYTHING);
-    for text in ["i4 = 1 OR i4 = 2", "i4 = 1 OR t = 'a' OR f8 > 0", "i4 = 1 OR NULL", "i4 = 1 AND t = 'a'", "NOT i4 = 1"] {
+    for text in [
+        "i4 = 1 OR i4 = 2",
+        "i4 = 1 OR t = 'a' OR f8 > 0",
+        "i4 = 1 OR NULL",
+        "i4 = 1 AND t = 'a'",
+        "NOT i4 = 1",
+    ] {
         let clause = Clause::read_policy(text).unwrap();
         let filter = Filter::new(clause, Vec::new()).unwrap().under_and();
         // Electric drops outer brackets when it writes the text anew.
-        let bare = filter.text().strip_prefix('(').and_then(|text| text.strip_suffix(')')).unwrap();
-        let asked = database.rows("everything", &format!("{bare} AND (i4 = 2)"), &[]).unwrap();
-        let expected = database.rows("everything", &format!("({text}) AND (i4 = 2)"), &[]).unwrap();
+        let bare = filter
+            .text()
+            .strip_prefix('(')
+            .and_then(|text| text.strip_suffix(')'))
+            .unwrap();
+        let asked = database
+            .rows("everything", &format!("{bare} AND (i4 = 2)"), &[])
+            .unwrap();
+        let expected = database
+            .rows("everything", &format!("({text}) AND (i4 = 2)"), &[])
+            .unwrap();
         assert_eq!(asked, expected, "{text}");
         let alone = database.rows("everything", filter.text(), &[]).unwrap();
         assert_eq!(alone, database.rows("everything", text, &[]).unwrap(), "{text}");

@@ -133,8 +133,13 @@ impl Filter {
     /// three-valued logic.
     #[must_use]
     pub fn under_and(&self) -> Self {
-        let Expression::Or(items) = &self.0.clause.0 else { return self.clone() };
-        let negated = items.iter().map(|item| Expression::Not(Box::new(item.clone()))).collect();
+        let Expression::Or(items) = &self.0.clause.0 else {
+            return self.clone();
+        };
+        let negated = items
+            .iter()
+            .map(|item| Expression::Not(Box::new(item.clone())))
+            .collect();
         let clause = Clause(Expression::Not(Box::new(Expression::And(negated))));
         Self::assemble(clause, self.0.parameters.clone())
     }

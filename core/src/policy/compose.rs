@@ -65,7 +65,9 @@ impl Offer<'_> {
 
     /// Where subsets are allowed, Electric adds their filters to this one's text.
     fn for_subsets(&self, definition: ShapeDefinition) -> ShapeDefinition {
-        let Rows::Where(filter) = definition.rows() else { return definition };
+        let Rows::Where(filter) = definition.rows() else {
+            return definition;
+        };
         if self.client.subset.is_none() {
             return definition;
         }

@@ -10,7 +10,9 @@ use shapegate_core::policy::{
 };
 use shapegate_core::request::{Asked, Declared, DeclaredType, Scalar, Verb};
 
-use crate::support::{NOW, PLAIN, ask, ask_declared, claims, compiled, filtered, judge, rule, users, with_rule};
+use crate::support::{
+    NOW, PLAIN, ask, ask_declared, claims, compiled, filtered, judge, rule, users, with_rule,
+};
 
 fn allowed(source: ShapeSource, query: &str) -> Arc<Allowed> {
     judge(
@@ -110,11 +112,17 @@ fn a_disjunction_is_rewritten_only_where_subsets_may_be_added_to_it() {
     let text = |source: ShapeSource| {
         let rules = vec![rule("true", filtered("id = 1 OR id = 2", &[]))];
         let allowed = allowed(ShapeSource { rules, ..source }, PLAIN);
-        let Rows::Where(filter) = allowed.definition().rows() else { panic!("a filter") };
+        let Rows::Where(filter) = allowed.definition().rows() else {
+            panic!("a filter")
+        };
         filter.text().to_owned()
     };
     assert!(text(users()).contains(" OR "));
-    assert!(text(with_subsets(None)).starts_with("(NOT "), "{}", text(with_subsets(None)));
+    assert!(
+        text(with_subsets(None)).starts_with("(NOT "),
+        "{}",
+        text(with_subsets(None))
+    );
 }
 
 #[test]
