@@ -12,7 +12,7 @@ SHELL_SCRIPTS := $(shell git ls-files -co --exclude-standard '*.sh' .ci/run benc
 export PATH := $(CURDIR)/target/tools/node_modules/node/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-clients test-long bench lint
+.PHONY: help demo test test-rust test-clients test-long test-vectors bench lint
 # The parts of `make lint test` share one target directory: in order, not at once.
 .NOTPARALLEL:
 
@@ -43,9 +43,13 @@ test-clients: ## Electric's TypeScript client against the real programs
 	cd tests/clients && $(NPM) ci
 	cd tests/clients && SHAPEGATE_PROGRAMS="$(PROGRAMS)" $(NPM) test
 
-test-long: test-clients ## before a release: ignored tests too, many more random cases
+test-long: test-clients ## before a release: many more random cases
 	@$(NEED) rust build postgres
-	PROPTEST_CASES=20000 $(CARGO) test --locked --workspace -- --include-ignored
+	PROPTEST_CASES=20000 $(CARGO) test --locked --workspace
+
+test-vectors: ## Project Wycheproof's vectors: make test-vectors WYCHEPROOF=<a clone of it>
+	@$(NEED) rust build
+	WYCHEPROOF="$(abspath $(WYCHEPROOF))" $(CARGO) test --locked --features wycheproof --lib wycheproof
 
 bench: ## micro benchmarks, then side by side with peers
 	@$(NEED) rust build bench

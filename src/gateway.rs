@@ -11,6 +11,7 @@ pub mod connection;
 pub mod context;
 pub mod cors;
 pub mod drain;
+pub mod framing;
 pub mod held;
 pub mod request_id;
 pub mod server;

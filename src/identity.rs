@@ -20,7 +20,7 @@ mod jws;
 mod keys;
 mod mapping;
 mod memory;
-#[cfg(test)]
+#[cfg(all(test, feature = "wycheproof"))]
 mod wycheproof;
 
 use std::collections::{BTreeMap, HashMap};

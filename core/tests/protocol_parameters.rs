@@ -261,7 +261,6 @@ fn positions_are_read_by_their_grammar_and_no_other() {
             "offset=1_2&handle=a&live=true&experimental_live_sse=1",
             "experimental_live_sse",
         ),
-        ("offset=-1&cursor=", "cursor"),
         ("offset=-1&cursor=-1", "cursor"),
         ("offset=-1&cursor=1e3", "cursor"),
         ("offset=-1&cursor=99999999999999999999", "cursor"),
@@ -281,6 +280,14 @@ fn positions_are_read_by_their_grammar_and_no_other() {
     ] {
         refused(query, name);
     }
+}
+
+#[test]
+fn a_blank_cursor_is_none_as_the_typescript_client_sends_it_on_its_first_live_request() {
+    assert_eq!(
+        asked("offset=0_inf&handle=a&live=true&cursor=").position.cursor,
+        None
+    );
 }
 
 #[test]

@@ -31,8 +31,10 @@ pub enum ClientColumns {
 pub enum SubsetSetting {
     /// They are refused.
     Off,
-    /// They are answered, with so many rows at most.
+    /// They are answered, with so many rows at most, which the client must say.
     LimitMax(u32),
+    /// They are answered with as many rows as match.
+    Unlimited,
 }
 
 /// A definition parameter that is dropped instead of refused.
@@ -202,9 +204,12 @@ pub(super) fn subset(reading: &mut Reading<'_>, node: &Node) -> Option<SubsetSet
     let limit = section.require(
         reading,
         "limit_max",
-        "write `subset: { limit_max: 1000 }`, or `subset: off`",
+        "write `subset: { limit_max: 1000 }`, `{ limit_max: none }`, or `subset: off`",
     );
     section.finish(reading);
+    if matches!(&limit?.value.kind, Kind::Scalar { text, .. } if text == "none") {
+        return Some(SubsetSetting::Unlimited);
+    }
     let limit = reading.integer(&limit?.value, "limit_max", 1..=SUBSET_LIMIT_MAX)?;
     u32::try_from(limit).ok().map(SubsetSetting::LimitMax)
 }

@@ -150,6 +150,7 @@ fn allowances(settings: &ShapeSettings) -> ClientAllowances {
         SubsetSetting::LimitMax(limit) => Some(SubsetLimits {
             limit_max: Some(limit),
         }),
+        SubsetSetting::Unlimited => Some(SubsetLimits { limit_max: None }),
     };
     let ignorable = |name: &IgnoredName| match name {
         IgnoredName::Table => Ignorable::Table,

@@ -199,6 +199,7 @@ fn client_defaults(out: &mut Out, client: &ClientSettings) {
             SubsetSetting::LimitMax(limit) => {
                 Out::Map(vec![("limit_max".to_owned(), Out::Plain(limit.to_string()))])
             }
+            SubsetSetting::Unlimited => Out::Map(vec![("limit_max".to_owned(), plain("none"))]),
         },
     );
     put(

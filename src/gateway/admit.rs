@@ -18,6 +18,7 @@ use shapegate_core::upstream::UpstreamRequest;
 use super::body;
 use super::context::RequestContext;
 use super::cors::{self, CorsGrant};
+use super::framing;
 use super::state::{Loaded, State};
 use crate::hub::Upstream;
 use crate::hub::health::Health;
@@ -33,7 +34,7 @@ const TRACEPARENT_BYTES: usize = 55;
 pub enum Admission {
     /// It goes through Pingora's proxying.
     Finite(Box<Admitted>),
-    /// It is fetched and awaited.
+    /// It is fetched, and awaited if it waits.
     Held(Box<Admitted>),
     /// A preflight, and the methods of its route.
     Preflight(&'static str),
@@ -76,6 +77,11 @@ pub async fn admit(
     let head = session.req_header();
     let tenant = loaded.tenant_of(head)?;
     ctx.cors = CorsGrant::of(tenant.cors(), &head.headers);
+    if let Err(refusal) = framing::check(session.as_downstream()) {
+        session.as_downstream_mut().set_keepalive(None);
+        return Err(refusal);
+    }
+    let head = session.req_header();
     check_head(head, state)?;
     let (path, query) = target(head)?;
     let found = tenant.find(path).ok_or_else(not_found)?;
@@ -108,9 +114,6 @@ pub async fn admit(
         let read = body::read(session, state.body_limits, &*state.clock).await?;
         asked.take_body(&read)?;
     }
-    if asked.subset.is_some() {
-        require_confined_subsets(state, tenant.upstream()).await?;
-    }
     let head = session.req_header();
     let asking = Asking {
         head,
@@ -120,7 +123,12 @@ pub async fn admit(
     };
     let allowed = decide(&loaded, shape, &asking, &asked)?;
     match allowed.permit(asked, now) {
-        Ok(permit) => build(tenant, shape, permit, head, ctx),
+        Ok(permit) => {
+            if permit.subset().is_some() {
+                require_confined_subsets(state, tenant.upstream()).await?;
+            }
+            build(tenant, shape, permit, head, ctx)
+        }
         Err(Withheld::MustRefetch) => Ok(Admission::MustRefetch),
         Err(Withheld::Refused(refusal)) => Err(refusal),
     }
@@ -229,7 +237,7 @@ async fn require_confined_subsets(state: &State, upstream: &Upstream) -> Result<
     let detail = match upstream
         .health()
         .version(upstream, &state.fetch, &*state.clock)
-        .await
+        .await?
     {
         Some(version) if version >= SUBSETS_SINCE => return Ok(()),
         Some(version) => format!("subsets need Electric {SUBSETS_SINCE} or later, not {version}"),
@@ -314,7 +322,8 @@ fn build(
     } else {
         Audience::Private
     };
-    let held = request.waits() || upstream.encodes();
+    // Pingora's proxying sends a body only while it reads the client's, and that is past or was never there.
+    let held = request.waits() || request.body().is_some() || upstream.wants_fetch();
     let admitted = Box::new(Admitted {
         expected: Expected::of(&request, along.if_none_match.is_some()),
         until: permit.until(),

@@ -30,8 +30,9 @@ pub fn check_head(headers: &HeaderMap, limits: BodyLimits) -> Result<(), Refusal
     if declared.is_some_and(|bytes| bytes > limits.body_bytes_max) {
         return Err(too_large(limits));
     }
-    let media_type = headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes());
-    if !media_type.is_some_and(is_json) {
+    let mut media_types = headers.get_all(header::CONTENT_TYPE).iter();
+    let media_type = media_types.next().filter(|_| media_types.next().is_none());
+    if !media_type.is_some_and(|value| is_json(value.as_bytes())) {
         return Err(Refusal::new(
             Code::MediaTypeUnsupported,
             "The body must be sent as content-type: application/json.",
@@ -80,10 +81,15 @@ pub fn is_declared(headers: &HeaderMap) -> bool {
 pub async fn read(session: &mut Session, limits: BodyLimits, clock: &dyn Clock) -> Result<Bytes, Refusal> {
     let end = Monotonic(clock.now().monotonic.0 + limits.body_timeout);
     let overdue = clock.sleep_until(end);
-    tokio::select! {
+    let body = tokio::select! {
         body = read_all(session, limits) => body,
         () = overdue => Err(Refusal::new(Code::RequestTimeout, "The body did not arrive in time.")),
+    };
+    if body.is_err() {
+        // Where it ends is not known, so neither is where another request would begin.
+        session.as_downstream_mut().set_keepalive(None);
     }
+    body
 }
 
 async fn read_all(session: &mut Session, limits: BodyLimits) -> Result<Bytes, Refusal> {

@@ -2,6 +2,7 @@
 //! process goes away.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use pingora_proxy::Session;
@@ -18,7 +19,7 @@ use crate::hub::Fetched;
 use crate::hub::upstream::READ_TIMEOUT;
 
 /// How long a stream that must end may take to reach the end of an event.
-const EVENT_END_TIMEOUT: std::time::Duration = std::time::Duration::from_millis(500);
+const EVENT_END_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Why a wait ends before the upstream has answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,10 +60,17 @@ impl<'a> Ends<'a> {
         }
     }
 
-    /// Waits for `coming` and for everything that may end the wait before.
+    /// Waits for `coming` and for everything that may end the wait before; what does not wait but is fetched all
+    /// the same is ended by its client alone.
     ///
     /// What ends the permission is looked at first: an answer that comes at the same moment is not handed out.
     async fn race<T>(&mut self, session: &mut Session, coming: impl Future<Output = T>) -> First<T> {
+        if !self.admitted.request.waits() {
+            return match unless_left(session, coming).await {
+                Ok(came) => First::Came(came),
+                Err(error) => First::Left(error),
+            };
+        }
         tokio::pin!(coming);
         loop {
             tokio::select! {
@@ -87,6 +95,15 @@ impl<'a> Ends<'a> {
             return First::Early(Early::Permission);
         }
         First::Came(came)
+    }
+}
+
+/// What comes, unless the client leaves before.
+async fn unless_left<T>(session: &mut Session, coming: impl Future<Output = T>) -> pingora_core::Result<T> {
+    tokio::select! {
+        biased;
+        came = coming => Ok(came),
+        error = left(session) => Err(error),
     }
 }
 
@@ -118,11 +135,12 @@ pub async fn serve(
 ) -> pingora_core::Result<()> {
     let _held = Held::new(state, admitted.request.waits());
     let mut ends = Ends::of(state, admitted);
+    let read_timeout = read_timeout(state, admitted);
     let asking = state.fetch.ask(
         &admitted.upstream,
         &admitted.request,
         &admitted.along,
-        READ_TIMEOUT,
+        read_timeout,
     );
     match ends.race(session, asking).await {
         First::Came(Ok(fetched)) => pass_on(session, fetched, &mut ends, reply).await,
@@ -130,6 +148,12 @@ pub async fn serve(
         First::Early(early) => answer::nothing_new(state, session, admitted, early, reply).await,
         First::Left(error) => Err(error),
     }
+}
+
+/// How long the upstream may be silent. A wait's own timer ends it with its permission; anything else ends here.
+fn read_timeout(state: &State, admitted: &Admitted) -> Duration {
+    let until = admitted.until.filter(|_| !admitted.request.waits());
+    until.map_or(READ_TIMEOUT, |until| until.left(state.clock.now()))
 }
 
 /// Answers with what was fetched, a piece at a time.
@@ -183,11 +207,7 @@ async fn stream(
                 First::Early(_) => return end_stream(session, fetched, ends.state, stands).await,
             }
         } else {
-            tokio::select! {
-                biased;
-                piece = fetched.next() => piece,
-                error = left(session) => return Err(error),
-            }
+            unless_left(session, fetched.next()).await?
         };
         match piece.map_err(|refusal| broken_off(&refusal))? {
             Some(piece) => {

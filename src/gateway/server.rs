@@ -27,7 +27,7 @@ use super::service::Gateway;
 use super::state::{HeadLimits, Parts, State};
 use super::tls::{self, TlsError};
 use crate::admin::Metrics;
-use crate::admin::listener::Admin;
+use crate::admin::listener::{Admin, Hosts};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{AdminListen, ServerSettings, Tls};
 use crate::hub::Fetch;
@@ -157,8 +157,8 @@ pub fn run_with(
         service.add_listener(listener(*address, settings.tls.as_ref())?);
     }
     server.add_service(service);
-    for listener in operators_listeners(settings) {
-        server.add_service(Admin::service(Arc::clone(state), listener));
+    for (listener, hosts) in operators_listeners(settings) {
+        server.add_service(Admin::service(Arc::clone(state), listener, hosts));
     }
     server.add_service(background_service("background", Background(Arc::clone(state))));
     server.add_services(services);
@@ -178,8 +178,8 @@ fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-/// Where operators and probes are served.
-fn operators_listeners(settings: &ServerSettings) -> Vec<ListenerConfig> {
+/// Where operators and probes are served, and under which names.
+fn operators_listeners(settings: &ServerSettings) -> Vec<(ListenerConfig, Hosts)> {
     let admin = match &settings.admin {
         AdminListen::Off => None,
         AdminListen::Tcp(address) => Some(ListenerConfig::tcp(address.to_string())),
@@ -191,6 +191,8 @@ fn operators_listeners(settings: &ServerSettings) -> Vec<ListenerConfig> {
     let health = settings
         .health
         .map(|address| ListenerConfig::tcp(address.to_string()));
+    let admin = admin.map(|listener| (listener, Hosts::Local));
+    let health = health.map(|listener| (listener, Hosts::Any));
     admin.into_iter().chain(health).collect()
 }
 

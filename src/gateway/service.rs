@@ -132,17 +132,31 @@ impl ProxyHttp for Gateway {
         Ok(())
     }
 
-    /// Discards the client's body and sends the rebuilt one.
+    /// Discards the client's body: what goes upstream with one is fetched.
     async fn request_body_filter(
         &self,
         _session: &mut Session,
         body: &mut Option<Bytes>,
-        end_of_stream: bool,
-        ctx: &mut RequestContext,
+        _end_of_stream: bool,
+        _ctx: &mut RequestContext,
     ) -> pingora_core::Result<()> {
-        let rebuilt = ctx.permitted().and_then(|admitted| admitted.request.body());
-        *body = rebuilt.filter(|_| end_of_stream).cloned();
+        *body = None;
         Ok(())
+    }
+
+    /// Tries another address of the upstream, if its name has one.
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        peer: &HttpPeer,
+        ctx: &mut RequestContext,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        if let Some(admitted) = ctx.permitted() {
+            admitted.upstream.note_unreachable(peer);
+            error.set_retry(admitted.upstream.addresses().count() > 1);
+        }
+        error
     }
 
     /// Writes the header that the client gets: relabelled, or an error in place of what must not be passed on.
@@ -213,6 +227,8 @@ impl ProxyHttp for Gateway {
                 can_reuse_downstream: false,
             };
         }
+        // Pingora closes the connection after any error of its proxying, whatever is returned here.
+        session.as_downstream_mut().set_keepalive(None);
         let refused = ctx.refusal.take().unwrap_or_else(|| refusal(error));
         let stage = std::mem::take(&mut ctx.stage);
         let reply = Reply::to(ctx, &self.state);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header;
+use http::{StatusCode, header};
 use pingora_core::connectors::ConnectorOptions;
 use pingora_core::connectors::http::Connector;
 use pingora_core::protocols::http::client::HttpSession;
@@ -16,6 +16,9 @@ use shapegate_core::code::{Code, Refusal};
 use shapegate_core::upstream::UpstreamRequest;
 
 use super::upstream::{Along, POOL_IDLE_TIMEOUT, Upstream};
+
+/// Addresses of one name that a request tries to connect to.
+const ADDRESSES_TRIED_MAX: usize = 2;
 
 /// Fetches over one pool of connections.
 pub struct Fetch {
@@ -55,12 +58,11 @@ impl Fetch {
         along: &Along,
         read_timeout: Duration,
     ) -> Result<Fetched, Refusal> {
-        let peer = upstream.peer(read_timeout)?;
-        let (mut session, reused) = self.connect(&peer).await?;
+        let (mut session, reused, mut peer) = self.connect(upstream, read_timeout).await?;
         match exchange(&mut session, upstream, request, along, &peer).await {
             Ok(()) => {}
             Err(error) if reused && is_stale(&error) => {
-                session = self.connect(&peer).await?.0;
+                (session, _, peer) = self.connect(upstream, read_timeout).await?;
                 exchange(&mut session, upstream, request, along, &peer)
                     .await
                     .map_err(|e| refusal(&e))?;
@@ -88,8 +90,7 @@ impl Fetch {
         head: pingora_core::Result<RequestHeader>,
         read_timeout: Duration,
     ) -> Option<(ResponseHeader, String)> {
-        let peer = upstream.peer(read_timeout).ok()?;
-        let (mut session, _) = self.connect(&peer).await.ok()?;
+        let (mut session, _, _) = self.connect(upstream, read_timeout).await.ok()?;
         session.set_read_timeout(Some(read_timeout));
         session.write_request_header(Box::new(head.ok()?)).await.ok()?;
         session.finish_request_body().await.ok()?;
@@ -107,10 +108,31 @@ impl Fetch {
             .await;
     }
 
-    async fn connect(&self, peer: &HttpPeer) -> Result<(HttpSession, bool), Refusal> {
-        // In a box of its own: connecting takes kilobytes that a wait must not carry along.
-        let connecting = Box::pin(self.connector.get_http_session(peer));
-        connecting.await.map_err(|error| refusal(&error))
+    /// A connection, whether it comes from the pool, and its peer. A name's other addresses are tried in turn.
+    async fn connect(
+        &self,
+        upstream: &Upstream,
+        read_timeout: Duration,
+    ) -> Result<(HttpSession, bool, Box<HttpPeer>), Refusal> {
+        let mut more = upstream.addresses().count().min(ADDRESSES_TRIED_MAX);
+        loop {
+            let peer = upstream.peer(read_timeout)?;
+            // In a box of its own: connecting takes kilobytes that a wait must not carry along.
+            let connecting = Box::pin(self.connector.get_http_session(&*peer));
+            match connecting.await {
+                Ok((session, reused)) => {
+                    upstream.note_reached();
+                    return Ok((session, reused, peer));
+                }
+                Err(error) => {
+                    upstream.note_unreachable(&peer);
+                    more = more.saturating_sub(1);
+                    if more == 0 {
+                        return Err(refusal(&error));
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -158,12 +180,14 @@ fn encoded() -> Refusal {
     Refusal::new(Code::UpstreamEncoding, text)
 }
 
-/// Whether a header claims a content coding.
+/// Whether a header claims a content coding of a body that a client would get. Of other answers only the status
+/// counts, whatever their bodies are.
 pub fn is_encoded(head: &ResponseHeader) -> bool {
     let codings = head.headers.get_all(header::CONTENT_ENCODING);
-    codings
-        .iter()
-        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    matches!(head.status, StatusCode::OK | StatusCode::CONFLICT)
+        && codings
+            .iter()
+            .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 async fn exchange(
@@ -193,7 +217,8 @@ fn is_stale(error: &Error) -> bool {
     )
 }
 
-fn unreachable_upstream(detail: impl Into<String>) -> Refusal {
+/// What a client is told when there is no answer; `detail` is for the log.
+pub(super) fn unreachable_upstream(detail: impl Into<String>) -> Refusal {
     Refusal::new(
         Code::UpstreamUnreachable,
         "The upstream cannot be reached at the moment.",

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use pingora_http::RequestHeader;
+use shapegate_core::code::Refusal;
 use shapegate_core::time::Monotonic;
 use tokio::sync::Mutex;
 
-use super::fetch::Fetch;
+use super::fetch::{Fetch, unreachable_upstream};
 use super::upstream::Upstream;
 use super::version::ServerVersion;
 use crate::clock::Clock;
@@ -45,12 +46,28 @@ impl Health {
     }
 }
 
-/// What an upstream said of itself.
+/// What an upstream said of itself, if it said anything.
 #[derive(Clone, Copy, Debug)]
 struct Said {
+    /// When the answer was there.
     at: Monotonic,
-    health: Health,
-    version: Option<ServerVersion>,
+    answer: Option<(Health, Option<ServerVersion>)>,
+}
+
+impl Said {
+    fn version(self) -> Option<ServerVersion> {
+        self.answer.and_then(|(_, version)| version)
+    }
+
+    /// Whether it may still be told; who does not know the version asks again soon.
+    fn holds(self, now: Monotonic, remembered: Duration) -> bool {
+        let remembered = if self.version().is_some() {
+            remembered
+        } else {
+            STATE_REMEMBERED
+        };
+        now.0.saturating_sub(self.at.0) < remembered
+    }
 }
 
 /// What an upstream last said of itself.
@@ -60,40 +77,45 @@ pub struct HealthMemory(Mutex<Option<Said>>);
 impl HealthMemory {
     /// The state of `upstream`: one question at a time, and at most one a second.
     pub async fn state(&self, upstream: &Upstream, fetch: &Fetch, clock: &dyn Clock) -> Health {
-        self.ask(upstream, fetch, clock, STATE_REMEMBERED).await.health
+        let said = self.ask(upstream, fetch, clock, STATE_REMEMBERED).await;
+        said.answer.map_or(Health::Starting, |(health, _)| health)
     }
 
-    /// The version of `upstream`; `None` when it does not say or cannot be reached.
+    /// The version of `upstream`; `None` when it does not say.
+    ///
+    /// # Errors
+    /// `upstream_unreachable` when it does not answer at all.
     pub async fn version(
         &self,
         upstream: &Upstream,
         fetch: &Fetch,
         clock: &dyn Clock,
-    ) -> Option<ServerVersion> {
-        self.ask(upstream, fetch, clock, VERSION_REMEMBERED).await.version
+    ) -> Result<Option<ServerVersion>, Refusal> {
+        let said = self.ask(upstream, fetch, clock, VERSION_REMEMBERED).await;
+        match said.answer {
+            Some((_, version)) => Ok(version),
+            None => Err(unreachable_upstream("no answer to the question for its version")),
+        }
     }
 
     async fn ask(&self, upstream: &Upstream, fetch: &Fetch, clock: &dyn Clock, remembered: Duration) -> Said {
         let mut last = self.0.lock().await;
-        let at = clock.now().monotonic;
-        let known = last.filter(|said| said.version.is_some() || remembered == STATE_REMEMBERED);
-        if let Some(said) = known.filter(|said| at.0.saturating_sub(said.at.0) < remembered) {
+        let now = clock.now().monotonic;
+        if let Some(said) = last.filter(|said| said.holds(now, remembered)) {
             return said;
         }
-        let (health, version) = tokio::select! {
-            said = probe(upstream, fetch) => said,
-            () = clock.sleep_until(Monotonic(at.0 + TIMEOUT)) => (Health::Starting, None),
+        let answer = tokio::select! {
+            answer = probe(upstream, fetch) => answer,
+            () = clock.sleep_until(now.plus(TIMEOUT)) => None,
         };
-        let said = Said { at, health, version };
-        *last = Some(said);
-        said
+        // Remembered from now on: those who queued for an upstream that says nothing must not each wait for it.
+        let at = clock.now().monotonic;
+        *last.insert(Said { at, answer })
     }
 }
 
-async fn probe(upstream: &Upstream, fetch: &Fetch) -> (Health, Option<ServerVersion>) {
-    let Some((head, body)) = fetch.probe(upstream, probe_head(upstream), TIMEOUT).await else {
-        return (Health::Starting, None);
-    };
+async fn probe(upstream: &Upstream, fetch: &Fetch) -> Option<(Health, Option<ServerVersion>)> {
+    let (head, body) = fetch.probe(upstream, probe_head(upstream), TIMEOUT).await?;
     let server = head
         .headers
         .get("electric-server")
@@ -103,7 +125,7 @@ async fn probe(upstream: &Upstream, fetch: &Fetch) -> (Health, Option<ServerVers
         _ if body.contains("waiting") => Health::Waiting,
         _ => Health::Starting,
     };
-    (health, server.and_then(ServerVersion::of_header))
+    Some((health, server.and_then(ServerVersion::of_header)))
 }
 
 fn probe_head(upstream: &Upstream) -> pingora_core::Result<RequestHeader> {

@@ -51,6 +51,7 @@ pub struct Upstream {
     host: HeaderValue,
     peer: HttpPeer,
     encodes: AtomicBool,
+    unreachable: AtomicBool,
     health: HealthMemory,
 }
 
@@ -81,6 +82,7 @@ impl Upstream {
             addresses: Addresses::of(&settings.host, settings.port),
             peer: peer_template(&settings),
             encodes: AtomicBool::new(false),
+            unreachable: AtomicBool::new(false),
             health: HealthMemory::default(),
             settings,
         })
@@ -127,10 +129,11 @@ impl Upstream {
         place(self) == place(other)
     }
 
-    /// Whether it has sent a content coding that it was not asked for; its finite answers then go the way
-    /// that looks at the first bytes.
-    pub fn encodes(&self) -> bool {
-        self.encodes.load(Ordering::Relaxed)
+    /// Whether even finite answers are better fetched than proxied: it has sent a content coding that it was
+    /// not asked for, and first bytes must be looked at; or it could not be reached, and Pingora's proxying
+    /// closes the client's connection with every error.
+    pub fn wants_fetch(&self) -> bool {
+        self.encodes.load(Ordering::Relaxed) || self.unreachable.load(Ordering::Relaxed)
     }
 
     /// Notes that it sends content codings.
@@ -138,12 +141,27 @@ impl Upstream {
         self.encodes.store(true, Ordering::Relaxed);
     }
 
+    /// Notes that it took a connection.
+    pub fn note_reached(&self) {
+        if self.unreachable.load(Ordering::Relaxed) {
+            self.unreachable.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that it did not, at the address of `peer`; the next try is at another one, if there is.
+    pub fn note_unreachable(&self, peer: &HttpPeer) {
+        self.unreachable.store(true, Ordering::Relaxed);
+        if let Some(address) = peer._address.as_inet() {
+            self.addresses.failed(*address);
+        }
+    }
+
     /// A peer to connect to, waiting at most `read_timeout` between bytes.
     ///
     /// # Errors
     /// `upstream_unreachable` while its name is not resolved.
     pub fn peer(&self, read_timeout: Duration) -> Result<Box<HttpPeer>, Refusal> {
-        let address = self.addresses.next().ok_or_else(|| {
+        let address = self.addresses.current().ok_or_else(|| {
             Refusal::new(
                 Code::UpstreamUnreachable,
                 "The upstream cannot be reached at the moment.",

@@ -1,6 +1,6 @@
 //! Project Wycheproof's vectors for JSON web signatures and keys, where a copy of them is at hand.
 //!
-//! `WYCHEPROOF=<a clone of C2SP/wycheproof> cargo test --lib wycheproof -- --ignored`
+//! `make test-vectors WYCHEPROOF=<a clone of C2SP/wycheproof>`
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;
@@ -95,14 +95,12 @@ fn run(name: &str, expected: usize) -> BTreeSet<u64> {
 }
 
 #[test]
-#[ignore = "needs a clone of C2SP/wycheproof in WYCHEPROOF"]
 fn every_signature_vector_has_its_verdict() {
     let known: BTreeSet<u64> = DIFFERENT.iter().map(|(number, _)| *number).collect();
     assert_eq!(run("json_web_signature_test.json", 401), known);
 }
 
 #[test]
-#[ignore = "needs a clone of C2SP/wycheproof in WYCHEPROOF"]
 fn every_key_vector_has_its_verdict() {
     assert_eq!(run("json_web_key_test.json", 26), BTreeSet::new());
 }

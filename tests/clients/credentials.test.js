@@ -1,7 +1,7 @@
 // Tokens that run out, and users who may not.
 
 import assert from "node:assert/strict"
-import { test } from "node:test"
+import { test } from "./support/test.js"
 import { startGateway } from "./support/gateway.js"
 import { sync } from "./support/sync.js"
 import { bearer, NO_ORG, ORG_1, ORG_2, SKEW_S } from "./support/token.js"

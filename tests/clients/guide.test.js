@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict"
 import { readFile } from "node:fs/promises"
-import { test } from "node:test"
+import { test } from "./support/test.js"
 import { serve } from "./support/gateway.js"
 import { startOrigin, ELECTRIC_SECRET } from "./support/origin.js"
 import { sync } from "./support/sync.js"

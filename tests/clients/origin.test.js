@@ -2,7 +2,7 @@
 // the other tests show of the gateway would mean little otherwise.
 
 import assert from "node:assert/strict"
-import { test } from "node:test"
+import { test } from "./support/test.js"
 import { ELECTRIC_SECRET, startOrigin } from "./support/origin.js"
 import { sync } from "./support/sync.js"
 

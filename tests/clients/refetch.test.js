@@ -1,12 +1,10 @@
 // What Electric does to a shape reaches its clients through the gateway.
 
 import assert from "node:assert/strict"
-import { test } from "node:test"
-import { startGateway, USERS } from "./support/gateway.js"
+import { test } from "./support/test.js"
+import { NARROWED, startGateway, USERS } from "./support/gateway.js"
 import { sync } from "./support/sync.js"
 import { bearer, ORG_1 } from "./support/token.js"
-
-const NARROWED = USERS.replace("    rules:", "    client: { where: narrow }\n    rules:")
 
 const refetches = async (t, options, shapes) => {
   const { users, origin } = await startGateway(t, { shapes })

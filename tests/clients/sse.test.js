@@ -1,7 +1,7 @@
 // Live updates as server-sent events.
 
 import assert from "node:assert/strict"
-import { test } from "node:test"
+import { test } from "./support/test.js"
 import { startGateway } from "./support/gateway.js"
 import { sync } from "./support/sync.js"
 import { bearer, ORG_1, ORG_2, SKEW_S } from "./support/token.js"

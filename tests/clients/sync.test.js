@@ -1,7 +1,7 @@
 // Proxy auth with Electric's own client: who sees which rows, from the first to the live ones.
 
 import assert from "node:assert/strict"
-import { test } from "node:test"
+import { test } from "./support/test.js"
 import { startGateway } from "./support/gateway.js"
 import { sync } from "./support/sync.js"
 import { ADMIN, bearer, NO_ORG, ORG_1, ORG_2, token } from "./support/token.js"

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pingora_core::apps::ServerApp;
+use pingora_core::protocols::Stream;
 use pingora_core::protocols::l4::stream::Stream as L4Stream;
 use shapegate::clock::{Clock, SystemClock};
 use shapegate::config::{self, FileContent, Surroundings};
 use shapegate::gateway::{State, server};
 use shapegate::tenant;
 use shapegate_origin::{Origin, OriginConfig, Schema};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::raw::{Answer, Raw};
@@ -68,6 +69,17 @@ impl Gateway {
 
     /// A gateway whose upstream is at `url`; the stand-in is there, but nothing asks it unless that is its URL.
     pub async fn before_url(origin: Origin, url: String, rest: &str, clock: Arc<dyn Clock>) -> Self {
+        Self::speaking(|tcp| Box::new(L4Stream::from(tcp)), origin, url, rest, clock).await
+    }
+
+    /// A gateway that takes what `wrap` makes of a connection.
+    pub async fn speaking(
+        wrap: fn(TcpStream) -> Stream,
+        origin: Origin,
+        url: String,
+        rest: &str,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let variables = Variables(HashMap::from([
             ("ELECTRIC_URL".to_owned(), url),
             ("ELECTRIC_SECRET".to_owned(), ELECTRIC_SECRET.to_owned()),
@@ -81,7 +93,7 @@ impl Gateway {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (shutdown, watch) = watch::channel(false);
-        tokio::spawn(accept(listener, app, watch));
+        tokio::spawn(accept(listener, app, wrap, watch));
         Self {
             address,
             origin,
@@ -140,6 +152,7 @@ fn load(rest: &str, variables: &Variables) -> config::Loaded {
 async fn accept<A: ServerApp + Send + Sync + 'static>(
     listener: TcpListener,
     app: Arc<A>,
+    wrap: fn(TcpStream) -> Stream,
     shutdown: watch::Receiver<bool>,
 ) {
     let mut ended = shutdown.clone();
@@ -150,10 +163,7 @@ async fn accept<A: ServerApp + Send + Sync + 'static>(
         };
         let Ok((tcp, _)) = accepted else { return };
         let (app, shutdown) = (Arc::clone(&app), shutdown.clone());
-        tokio::spawn(async move {
-            let stream = Box::new(L4Stream::from(tcp));
-            app.process_new(stream, &shutdown).await;
-        });
+        tokio::spawn(async move { app.process_new(wrap(tcp), &shutdown).await });
     }
 }
 

@@ -10,7 +10,10 @@
     unreachable_pub
 )]
 pub mod gateway;
+pub mod http2;
+pub mod logs;
 pub mod patience;
+pub mod process;
 pub mod raw;
 pub mod scripted;
 pub mod token;

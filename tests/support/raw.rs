@@ -1,9 +1,13 @@
 //! A client that sends exactly the bytes it is given and reads what comes back, keep-alive included.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+/// How long the other side may be silent before a test gives up.
+const SILENCE_MAX: Duration = Duration::from_secs(20);
 
 /// An answer as it was on the wire.
 #[derive(Debug, Clone)]
@@ -74,13 +78,23 @@ impl Raw {
         self.answer().await.expect("an answer")
     }
 
+    /// The answer to a request of this method: to a `HEAD` there is no body.
+    pub async fn ask_as(&mut self, method: &str, bytes: impl AsRef<[u8]>) -> Answer {
+        if method != "HEAD" {
+            return self.ask(bytes).await;
+        }
+        self.send(bytes).await;
+        self.head().await.expect("an answer")
+    }
+
     /// Whether the other side has closed, waiting for it.
     pub async fn is_closed(&mut self) -> bool {
         self.buffer.is_empty() && !self.fill().await
     }
 
     async fn fill(&mut self) -> bool {
-        matches!(self.stream.read_buf(&mut self.buffer).await, Ok(1..))
+        let read = tokio::time::timeout(SILENCE_MAX, self.stream.read_buf(&mut self.buffer));
+        matches!(read.await.expect("an answer or an end, not silence"), Ok(1..))
     }
 
     /// The next answer; `None` if the connection closes before one.
@@ -108,12 +122,19 @@ impl Raw {
     /// Status and headers of the next answer; the body stays to be read.
     pub async fn head(&mut self) -> Option<Answer> {
         loop {
+            let answer = self.head_even_if_informational().await?;
+            if answer.status != 100 {
+                return Some(answer);
+            }
+        }
+    }
+
+    /// Status and headers of what comes next, a "100 Continue" included.
+    pub async fn head_even_if_informational(&mut self) -> Option<Answer> {
+        loop {
             if let Some(end) = self.buffer.windows(4).position(|w| w == b"\r\n\r\n") {
                 let head: Vec<u8> = self.buffer.drain(..end + 4).collect();
-                let answer = parse_head(&head);
-                if answer.status != 100 {
-                    return Some(answer);
-                }
+                return Some(parse_head(&head));
             } else if !self.fill().await {
                 return None;
             }

@@ -17,6 +17,9 @@ pub const GOOD_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json; 
 pub const SSE_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nelectric-handle: 1-1\r\n\
     electric-offset: 0_0\r\nelectric-cursor: 7\r\ntransfer-encoding: chunked\r\n\r\n";
 
+const HEALTHY: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\
+    electric-server: ElectricSQL/1.7.12\r\ncontent-length: 19\r\n\r\n{\"status\":\"active\"}";
+
 /// A listening upstream.
 pub struct Scripted {
     listener: TcpListener,
@@ -48,11 +51,23 @@ impl Scripted {
         }
     }
 
-    /// The next connection and the head of the request on it.
+    /// Whether nobody has connected since the last connection was taken.
+    pub async fn is_left_alone(&self) -> bool {
+        let next = self.listener.accept();
+        tokio::pin!(next);
+        futures_util::poll!(&mut next).is_pending()
+    }
+
+    /// The next connection and the head of the request on it. Questions for the version are answered on the way.
     pub async fn asked(&self) -> (Exchange, String) {
-        let mut exchange = self.accept().await;
-        let head = exchange.request().await.expect("a request");
-        (exchange, head)
+        loop {
+            let mut exchange = self.accept().await;
+            let head = exchange.request().await.expect("a request");
+            if !head.starts_with("GET /v1/health") {
+                return (exchange, head);
+            }
+            exchange.send(HEALTHY).await;
+        }
     }
 }
 
@@ -83,6 +98,22 @@ impl Exchange {
             .write_all(bytes.as_ref())
             .await
             .expect("an open connection");
+    }
+
+    /// Sends, and says whether the other side still listens.
+    pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.stream.write_all(bytes.as_ref()).await.is_ok()
+    }
+
+    /// A body of so many bytes, after its head.
+    pub async fn body(&mut self, length: usize) -> String {
+        while self.buffer.len() < length {
+            let mut piece = [0; 4096];
+            let n = self.stream.read(&mut piece).await.expect("an open connection");
+            assert!(n > 0, "the body breaks off");
+            self.buffer.extend_from_slice(&piece[..n]);
+        }
+        String::from_utf8(self.buffer.drain(..length).collect()).expect("a UTF-8 body")
     }
 
     /// One chunk of a chunked body; an empty one ends it.

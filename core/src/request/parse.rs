@@ -134,6 +134,8 @@ impl<'a> Reading<'a> {
             Known::Live => self.live = read_bool(name, value)?,
             Known::LiveSse => self.live_sse = Some(read_bool(name, value)?),
             Known::ExperimentalLiveSse => self.experimental_live_sse = read_bool(name, value)?,
+            // The first live request of the TypeScript client says `cursor=`.
+            Known::Cursor if value.is_empty() => {}
             Known::Cursor => self.cursor = Some(read(name, parse_number(value), "1 to 20 digits")?),
             Known::ExpiredHandle => {
                 self.expired_handle = Some(read(name, ClientHandle::parse(value), HANDLE)?);

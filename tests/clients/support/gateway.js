@@ -19,6 +19,14 @@ export const USERS = `
         rows: { where: '"org_id" = $1', params: [user.org_id] }
 `
 
+const withClient = (allowances) => USERS.replace("    rules:", `    client: ${allowances}\n    rules:`)
+
+/** The same, with subset queries of up to two rows. */
+export const SUBSETS = withClient("{ subset: { limit_max: 2 } }")
+
+/** The same, with a filter of the client's own. */
+export const NARROWED = withClient("{ where: narrow }")
+
 /** Everything but the shapes. */
 const head = (listen, admin, electric) => `
 server: { listen: "${listen}" }
