@@ -51,6 +51,7 @@ pub use policy::{CheckedShape, DEFAULT_TENANT};
 pub use print::REDACTED;
 pub use problem::{Problem, Problems, Severity};
 pub use rules::{ParamSetting, RULES_MAX, RowsSetting, RuleSettings};
+pub use scalar::read_duration;
 pub use secret::{SECRET_BYTES_MAX, SecretOrigin, SecretSetting};
 pub use server::{AdminListen, Certificate, Limits, ServerSettings, Tls};
 pub use shapes::{AccessSetting, SHAPES_MAX, ShapeSettings, TableSetting};

@@ -82,6 +82,11 @@ impl MintShape {
         &self.declared
     }
 
+    /// The longest `ttl` of its rules; zero where none has one.
+    pub fn ttl_max(&self) -> Duration {
+        self.ttls.values().copied().max().unwrap_or_default()
+    }
+
     /// The values of the path's captures, taken out of what was sent as parameters: here no path has them.
     ///
     /// # Errors
@@ -167,6 +172,11 @@ impl Minter {
     /// Where tokens are minted.
     pub fn path(&self) -> &MintPath {
         &self.settings.path
+    }
+
+    /// The `iss` of its tokens.
+    pub fn issuer(&self) -> &str {
+        &self.settings.issuer
     }
 
     /// The keys.

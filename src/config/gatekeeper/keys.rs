@@ -1,6 +1,7 @@
 //! `gatekeeper.mint.keys`: private keys, named and never written here.
 
 use super::super::reading::{Reading, Section};
+use super::super::secret::SecretOrigin;
 use super::super::source::{Span, Spanned};
 use super::super::yaml::{Entry, Node};
 use crate::gatekeeper::{SigningAlgorithm, SigningKeySource};
@@ -28,8 +29,8 @@ pub enum KeyOrigin {
     File(String),
     /// A systemd credential.
     Credential(String),
-    /// A shared secret, whichever way it is named.
-    Secret,
+    /// A shared secret, named so: `env: NAME`.
+    Secret(String),
 }
 
 pub(super) fn key(reading: &mut Reading<'_>, node: &Node) -> Option<SigningKeySetting> {
@@ -51,7 +52,8 @@ pub(super) fn key(reading: &mut Reading<'_>, node: &Node) -> Option<SigningKeySe
     let (material, origin) = match (algorithm, named) {
         (SigningAlgorithm::Hs256, [None, None, Some(entry)]) => {
             let secret = reading.secret(&entry.value, "secret")?;
-            (secret.text.into_bytes(), KeyOrigin::Secret)
+            let origin = KeyOrigin::Secret(secret_name(&secret.origin));
+            (secret.text.into_bytes(), origin)
         }
         (SigningAlgorithm::Hs256, _) => {
             let help = "write `{ alg: HS256, secret: { env: GATEKEEPER_SECRET } }`";
@@ -75,6 +77,15 @@ pub(super) fn key(reading: &mut Reading<'_>, node: &Node) -> Option<SigningKeySe
         origin,
         span: node.span,
     })
+}
+
+fn secret_name(origin: &SecretOrigin) -> String {
+    match origin {
+        SecretOrigin::Variable(name) => format!("env: {name}"),
+        SecretOrigin::File(path) => format!("file: {}", serde_json::Value::from(path.as_str())),
+        SecretOrigin::Credential(name) => format!("credential: {name}"),
+        SecretOrigin::Written => "insecure_value: …".to_owned(),
+    }
 }
 
 fn of_file(reading: &mut Reading<'_>, node: &Node) -> Option<(Vec<u8>, KeyOrigin)> {

@@ -83,7 +83,8 @@ fn same_table(reading: &mut Reading<'_>, part: &GatekeeperPart, checked: &[Check
             let shape = checked
                 .iter()
                 .find(|shape| shape.settings.name.value == other.value);
-            shape.is_some_and(|shape| shape.policy.gives_table(&table))
+            // The same name twice was told.
+            other.value != name.value && shape.is_some_and(|shape| shape.policy.gives_table(&table))
         };
         if let Some(first) = part.shapes.iter().take(index).find(gives) {
             let message = format!(

@@ -131,6 +131,7 @@ fn unsigned(reading: &mut Reading<'_>, node: &Node) -> Option<Unsigned> {
         log: log?,
         subset: match subset? {
             SubsetSetting::Off => None,
+            SubsetSetting::Unlimited => Some(SubsetLimits { limit_max: None }),
             SubsetSetting::LimitMax(limit) => Some(SubsetLimits {
                 limit_max: Some(limit),
             }),
