@@ -12,6 +12,7 @@ mod conflicts;
 mod cors;
 mod electric;
 mod files;
+mod gatekeeper;
 mod host;
 mod identity;
 mod keys;
@@ -37,6 +38,10 @@ pub use conflicts::OPEN_ROUTE_LAST;
 pub use cors::{Cors, OriginPattern, Origins};
 pub use electric::{Authority, ElectricSettings, ElectricUrl};
 pub use files::KEY_FILE_BYTES_MAX;
+pub use gatekeeper::{
+    GatekeeperSettings, KeyOrigin, MintSetting, MintShapeSetting, SigningKeySetting, TTL_DEFAULT,
+    VERIFY_PATHS_MAX, VerifySetting, moment_text,
+};
 pub use identity::{IdentitySettings, LIFETIME_MAX_DEFAULT};
 pub use network::{Network, NetworkError};
 pub use path::{
@@ -46,6 +51,7 @@ pub use policy::{CheckedShape, DEFAULT_TENANT};
 pub use print::REDACTED;
 pub use problem::{Problem, Problems, Severity};
 pub use rules::{ParamSetting, RULES_MAX, RowsSetting, RuleSettings};
+pub use scalar::read_duration;
 pub use secret::{SECRET_BYTES_MAX, SecretOrigin, SecretSetting};
 pub use server::{AdminListen, Certificate, Limits, ServerSettings, Tls};
 pub use shapes::{AccessSetting, SHAPES_MAX, ShapeSettings, TableSetting};
@@ -69,6 +75,8 @@ pub struct Config {
     pub cors: Cors,
     /// What may be synced, in the order of the file.
     pub shapes: Vec<CheckedShape>,
+    /// Tokens that sign shapes.
+    pub gatekeeper: Option<GatekeeperSettings>,
 }
 
 /// A configuration with what was noticed while it was read.
@@ -222,18 +230,23 @@ fn check(reading: &mut Reading<'_>, root: &Node) -> Option<Config> {
     let defaults = section
         .get(reading, "defaults")
         .and_then(|entry| client::defaults(reading, &entry.value));
-    let shapes = section.require(
-        reading,
-        "shapes",
-        "write `shapes: { users: { table: users, … } }`",
-    );
-    let shapes =
-        shapes.and_then(|entry| shapes::shapes(reading, &entry.value, &defaults.unwrap_or_default()));
-    for (key, instead) in [
-        ("gatekeeper", ""),
-        ("cluster", ""),
-        ("tenants", "; without it there is one tenant"),
-    ] {
+    let gatekeeper = section
+        .get(reading, "gatekeeper")
+        .map(|entry| gatekeeper::gatekeeper(reading, &entry.value));
+    // Nothing is said about shapes that a wrong `gatekeeper` might do without.
+    let waived = match &gatekeeper {
+        Some(Some(part)) => part.needs_no_shapes(),
+        Some(None) => true,
+        None => false,
+    };
+    let shapes = if waived && !section.has("shapes") {
+        Some(Vec::new())
+    } else {
+        let help = "write `shapes: { users: { table: users, … } }`";
+        let entry = section.require(reading, "shapes", help);
+        entry.and_then(|entry| shapes::shapes(reading, &entry.value, &defaults.unwrap_or_default()))
+    };
+    for (key, instead) in [("cluster", ""), ("tenants", "; without it there is one tenant")] {
         section.later(reading, key, instead);
     }
     section.finish(reading);
@@ -241,18 +254,30 @@ fn check(reading: &mut Reading<'_>, root: &Node) -> Option<Config> {
     conflicts::routes(reading, &shapes);
     let identity = identity?;
     conflicts::nobody_can_enter(reading, &shapes, &identity);
+    let gatekeeper = gatekeeper.map_or(Some(None), |read| read.map(Some))?;
+    gatekeeper::check(reading, gatekeeper.as_ref(), &shapes, &identity);
     let certain = identity.certain_claims();
     let tagger = electric.as_ref().and_then(policy::tagger);
     // Every shape is compiled, whatever else is wrong: its faults belong into the same list.
-    let shapes = shapes
+    let shapes: Vec<CheckedShape> = shapes
         .into_iter()
         .filter_map(|shape| policy::compile(reading, shape, &certain, tagger.as_ref()))
         .collect();
+    let gatekeeper = match gatekeeper {
+        None => None,
+        Some(part) => Some(GatekeeperSettings {
+            shapes: gatekeeper::shapes(reading, &part, &shapes)?,
+            mint: part.mint,
+            verify: part.verify,
+            tagger,
+        }),
+    };
     Some(Config {
         server: server?,
         electric: electric?,
         identity,
         cors: cors?,
         shapes,
+        gatekeeper,
     })
 }

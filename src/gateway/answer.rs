@@ -1,5 +1,7 @@
 //! The only writer of headers to a client: answers passed on, answers made here, errors.
 
+mod gatekeeper;
+
 use std::borrow::Cow;
 
 use bytes::Bytes;
@@ -23,6 +25,8 @@ use super::state::State;
 use crate::admin::Metrics;
 use crate::hub::health::Health;
 use crate::identity::challenge;
+
+pub use gatekeeper::{minted, public_keys};
 
 /// What a 429 or 503 says when its cause says nothing, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 5;

@@ -57,6 +57,8 @@ impl Gateway {
                 answer::method_not_allowed(session, methods, &reply).await?;
             }
             Ok(Admission::Health(health)) => answer::health(session, health, &reply).await?,
+            Ok(Admission::Minted(body)) => answer::minted(session, body, &reply).await?,
+            Ok(Admission::PublicKeys(keys)) => answer::public_keys(session, keys, &reply).await?,
             Ok(Admission::MustRefetch) => answer::must_refetch(session, &reply).await?,
             Err(refusal) => answer::refuse(session, &refusal, &reply).await?,
         }
