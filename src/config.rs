@@ -58,6 +58,8 @@ pub use shapes::{AccessSetting, SHAPES_MAX, ShapeSettings, TableSetting};
 pub use source::{FILES_MAX, Source, SourceId, Sources, Span, Spanned};
 pub use surroundings::{FileContent, Machine, Surroundings};
 
+use client::ClientPart;
+use gatekeeper::GatekeeperPart;
 use reading::{Reading, Section, Shown};
 use std::path::{Path, PathBuf};
 use yaml::Node;
@@ -233,19 +235,12 @@ fn check(reading: &mut Reading<'_>, root: &Node) -> Option<Config> {
     let gatekeeper = section
         .get(reading, "gatekeeper")
         .map(|entry| gatekeeper::gatekeeper(reading, &entry.value));
-    // Nothing is said about shapes that a wrong `gatekeeper` might do without.
-    let waived = match &gatekeeper {
-        Some(Some(part)) => part.needs_no_shapes(),
-        Some(None) => true,
-        None => false,
-    };
-    let shapes = if waived && !section.has("shapes") {
-        Some(Vec::new())
-    } else {
-        let help = "write `shapes: { users: { table: users, … } }`";
-        let entry = section.require(reading, "shapes", help);
-        entry.and_then(|entry| shapes::shapes(reading, &entry.value, &defaults.unwrap_or_default()))
-    };
+    let shapes = read_shapes(
+        reading,
+        &mut section,
+        gatekeeper.as_ref(),
+        &defaults.unwrap_or_default(),
+    );
     for (key, instead) in [("cluster", ""), ("tenants", "; without it there is one tenant")] {
         section.later(reading, key, instead);
     }
@@ -254,8 +249,8 @@ fn check(reading: &mut Reading<'_>, root: &Node) -> Option<Config> {
     conflicts::routes(reading, &shapes);
     let identity = identity?;
     conflicts::nobody_can_enter(reading, &shapes, &identity);
-    let gatekeeper = gatekeeper.map_or(Some(None), |read| read.map(Some))?;
-    gatekeeper::check(reading, gatekeeper.as_ref(), &shapes, &identity);
+    let part = gatekeeper.as_ref().and_then(Option::as_ref);
+    gatekeeper::check(reading, part, &shapes, &identity);
     let certain = identity.certain_claims();
     let tagger = electric.as_ref().and_then(policy::tagger);
     // Every shape is compiled, whatever else is wrong: its faults belong into the same list.
@@ -265,12 +260,7 @@ fn check(reading: &mut Reading<'_>, root: &Node) -> Option<Config> {
         .collect();
     let gatekeeper = match gatekeeper {
         None => None,
-        Some(part) => Some(GatekeeperSettings {
-            shapes: gatekeeper::shapes(reading, &part, &shapes)?,
-            mint: part.mint,
-            verify: part.verify,
-            tagger,
-        }),
+        Some(part) => Some(gatekeeper::settings(reading, part?, &shapes, tagger)?),
     };
     Some(Config {
         server: server?,
@@ -280,4 +270,21 @@ fn check(reading: &mut Reading<'_>, root: &Node) -> Option<Config> {
         shapes,
         gatekeeper,
     })
+}
+
+/// The shapes, which may be missing where tokens are verified and nothing else is done.
+fn read_shapes(
+    reading: &mut Reading<'_>,
+    section: &mut Section<'_>,
+    gatekeeper: Option<&Option<GatekeeperPart>>,
+    defaults: &ClientPart,
+) -> Option<Vec<ShapeSettings>> {
+    // Nothing is said of shapes that a wrong `gatekeeper` might do without.
+    let waived = gatekeeper.is_some_and(|part| part.as_ref().is_none_or(GatekeeperPart::needs_no_shapes));
+    if waived && !section.has("shapes") {
+        return Some(Vec::new());
+    }
+    let help = "write `shapes: { users: { table: users, … } }`";
+    let entry = section.require(reading, "shapes", help)?;
+    shapes::shapes(reading, &entry.value, defaults)
 }

@@ -13,8 +13,8 @@ pub use verify::{VERIFY_PATHS_MAX, VerifySetting};
 
 pub(super) use conflicts::check;
 pub(super) use mint::ttl;
-pub(super) use shapes::shapes;
 
+use super::policy::CheckedShape;
 use super::reading::{Reading, Section};
 use super::source::{Span, Spanned};
 use super::yaml::Node;
@@ -53,6 +53,21 @@ impl GatekeeperPart {
     pub(super) fn issuers(&self) -> &[Spanned<IssuerSource>] {
         self.verify.as_ref().map_or(&[], |verify| &verify.issuers)
     }
+}
+
+/// `gatekeeper` with the shapes that it names, once they are compiled.
+pub(super) fn settings(
+    reading: &mut Reading<'_>,
+    part: GatekeeperPart,
+    shapes: &[CheckedShape],
+    tagger: Option<HandleTagger>,
+) -> Option<GatekeeperSettings> {
+    Some(GatekeeperSettings {
+        shapes: shapes::shapes(reading, &part, shapes)?,
+        mint: part.mint,
+        verify: part.verify,
+        tagger,
+    })
 }
 
 const HELP: &str =

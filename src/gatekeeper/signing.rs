@@ -99,7 +99,7 @@ enum Signer {
     Es256(Box<EcdsaKeyPair>),
     Ed25519(Box<Ed25519KeyPair>),
     Rs256(Box<RsaKeyPair>),
-    Hs256(hmac::Key),
+    Hs256(Box<hmac::Key>),
 }
 
 /// A key, ready to sign.
@@ -194,7 +194,7 @@ impl Signer {
             SigningAlgorithm::Hs256 if material.len() < Algorithm::HS256.secret_bytes_min() => {
                 return Err(SigningKeyError::SecretTooShort(material.len()));
             }
-            SigningAlgorithm::Hs256 => Self::Hs256(hmac::Key::new(hmac::HMAC_SHA256, material)),
+            SigningAlgorithm::Hs256 => Self::Hs256(Box::new(hmac::Key::new(hmac::HMAC_SHA256, material))),
         })
     }
 

@@ -94,7 +94,7 @@ async fn another_shape_than_the_signed_one_is_forbidden() {
 #[tokio::test]
 async fn what_two_parsers_could_read_differently_is_malformed() {
     let world = World::new().await;
-    let token = partner(Some(published("users")), json!({}));
+    let token = partner(Some(published("users")), &json!({}));
     for query in [
         "table=users&table=secrets",
         "table=secrets&table=users",

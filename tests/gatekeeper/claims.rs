@@ -24,7 +24,7 @@ async fn a_token_in_the_published_form_is_taken() {
     let world = World::new().await;
     let token = partner(
         Some(published("items")),
-        json!({ "jti": "303o3blt3s3vhv2usbk0002k2", "nbf": now() }),
+        &json!({ "jti": "303o3blt3s3vhv2usbk0002k2", "nbf": now() }),
     );
     assert_eq!(status(&world, &token).await, (200, String::new()));
     let received = world.gateway.received_one();
@@ -57,7 +57,7 @@ async fn a_valid_token_that_signs_no_shape_is_forbidden() {
         Some(json!({ "table": "items", "where": "id = $1", "params": { "1": 1 } })),
     ];
     for shape in shapes {
-        let token = partner(shape.clone(), json!({}));
+        let token = partner(shape.clone(), &json!({}));
         assert_eq!(
             status(&world, &token).await,
             (403, "forbidden".to_owned()),
@@ -70,7 +70,7 @@ async fn a_valid_token_that_signs_no_shape_is_forbidden() {
 #[tokio::test]
 async fn a_token_that_is_not_valid_here_is_refused_whatever_it_signs() {
     let world = World::new().await;
-    let with = |claims: Value| partner(Some(published("items")), claims);
+    let with = |claims: &Value| partner(Some(published("items")), claims);
     for claims in [
         json!({ "iss": "Joken" }),
         json!({ "iss": null }),
@@ -83,7 +83,7 @@ async fn a_token_that_is_not_valid_here_is_refused_whatever_it_signs() {
         json!({ "iat": now() + 3600 }),
         json!({ "iat": now(), "exp": now() + 100 * 86_400 }),
     ] {
-        let (status, code) = status(&world, &with(claims.clone())).await;
+        let (status, code) = status(&world, &with(&claims)).await;
         assert_eq!((status, code.as_str()), (401, "token_invalid"), "{claims}");
     }
     let claims = json!({ "iss": PARTNER, "aud": "shapes", "exp": now() + 60, "shape": published("items") });
@@ -110,7 +110,7 @@ async fn a_token_holds_to_its_end_and_the_skew_of_clocks_beyond() {
     let start = now();
     let token = partner(
         Some(published("items")),
-        json!({ "iat": start + 30, "nbf": start + 30, "exp": start + 100 }),
+        &json!({ "iat": start + 30, "nbf": start + 30, "exp": start + 100 }),
     );
     assert_eq!(
         status(&world, &token).await.0,
@@ -133,7 +133,7 @@ async fn a_token_of_another_tenant_is_refused_though_the_same_key_signed_it() {
     let config = world.mint("items", &crate::support::token::admin(), None).await;
     assert_eq!(config.claims()["aud"], "default");
     // Signed for `acme` by a key that this gateway trusts, but for `shapes` alone.
-    let token = partner(Some(published("items")), json!({ "aud": "acme" }));
+    let token = partner(Some(published("items")), &json!({ "aud": "acme" }));
     assert_eq!(status(&world, &token).await.0, 401);
 }
 

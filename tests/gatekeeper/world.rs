@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
-use shapegate::clock::{Clock, ManualClock, SystemClock};
+use shapegate::clock::ManualClock;
 use shapegate::gatekeeper::{SigningAlgorithm, generate_private_key};
 use shapegate_core::time::UnixMillis;
 use tempfile::TempDir;
@@ -46,7 +46,7 @@ shapes:
   hidden: { table: hidden, columns: all, rules: [{ rows: all }] }
 "#;
 
-/// A world in which time stands still, or does not.
+/// A world in which time stands still until it is told to move.
 pub struct World {
     pub gateway: Gateway,
     pub clock: ManualClock,
@@ -87,21 +87,11 @@ impl World {
     /// With another configuration after `electric`.
     pub async fn with(text: impl FnOnce(&Path) -> String) -> Self {
         let clock = ManualClock::at(UnixMillis::from_seconds(token::now()));
-        Self::at(Arc::new(clock.clone()), clock, text).await
-    }
-
-    /// With the machine's clock, for what must run outside.
-    pub async fn real_time(text: impl FnOnce(&Path) -> String) -> Self {
-        let unused = ManualClock::at(UnixMillis(0));
-        Self::at(Arc::new(SystemClock), unused, text).await
-    }
-
-    async fn at(clock: Arc<dyn Clock>, manual: ManualClock, text: impl FnOnce(&Path) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let gateway = Gateway::before(origin(), &text(folder.path()), clock).await;
+        let gateway = Gateway::before(origin(), &text(folder.path()), Arc::new(clock.clone())).await;
         Self {
             gateway,
-            clock: manual,
+            clock,
             folder,
         }
     }
@@ -204,7 +194,7 @@ pub fn part(token: &str, index: usize) -> Value {
 }
 
 /// A token of the partner with this `shape`; `Value::Null` in `claims` removes one of the others.
-pub fn partner(shape: Option<Value>, claims: Value) -> String {
+pub fn partner(shape: Option<Value>, claims: &Value) -> String {
     let mut all = json!({ "iss": PARTNER, "aud": "shapes", "iat": token::now(), "exp": token::now() + 600 });
     if let Some(shape) = shape {
         all["shape"] = shape;

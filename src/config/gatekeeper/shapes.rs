@@ -19,7 +19,7 @@ pub struct MintShapeSetting {
 }
 
 /// The shapes that `gatekeeper` names. What is wrong with the others is told.
-pub(in super::super) fn shapes(
+pub(super) fn shapes(
     reading: &mut Reading<'_>,
     part: &GatekeeperPart,
     checked: &[CheckedShape],
