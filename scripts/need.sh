@@ -147,6 +147,11 @@ need_postgres() {
     install_stopped "PostgreSQL's programs" postgresql
 }
 
+# The gatekeeper's walkthrough is run as it is written.
+need_curl() {
+    have curl || install "curl" curl
+}
+
 need_shellcheck() {
     have shellcheck || install "shellcheck" shellcheck
 }
@@ -172,10 +177,10 @@ perf_package() {
     fi
 }
 
-[ $# -gt 0 ] || die "usage: scripts/need.sh rust|rust_lints|build|node|postgres|shellcheck|bench ..."
+[ $# -gt 0 ] || die "usage: scripts/need.sh rust|rust_lints|build|curl|node|postgres|shellcheck|bench ..."
 for group in "$@"; do
     case $group in
-    rust | rust_lints | build | node | postgres | shellcheck | bench) "need_$group" ;;
+    rust | rust_lints | build | curl | node | postgres | shellcheck | bench) "need_$group" ;;
     *) die "no such group: $group" ;;
     esac
 done

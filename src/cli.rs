@@ -1,7 +1,8 @@
-//! The command line: `serve`, `check` and `demo`, a file a command.
+//! The command line: `serve`, `check`, `keys` and `demo`, a file a command.
 
 mod check;
 mod demo;
+mod keys;
 mod output;
 mod serve;
 
@@ -31,6 +32,9 @@ enum Command {
     Serve(ConfigFiles),
     /// Say whether a configuration is right: exit code 0, or 1 with every error and its place.
     Check(check::CheckArguments),
+    /// Make keys that sign shape tokens, and replace them in time.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Try it out: a gateway before a small stand-in for Electric, with data and users to play with.
     Demo(demo::DemoArguments),
 }
@@ -49,6 +53,7 @@ pub fn run() -> ExitCode {
     match CommandLine::parse().command {
         Command::Serve(files) => serve::run(&files),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Keys(command) => keys::run(&command),
         Command::Demo(arguments) => demo::run(&arguments),
     }
 }

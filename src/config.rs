@@ -12,6 +12,7 @@ mod conflicts;
 mod cors;
 mod electric;
 mod files;
+mod gatekeeper;
 mod host;
 mod identity;
 mod keys;
@@ -37,6 +38,10 @@ pub use conflicts::OPEN_ROUTE_LAST;
 pub use cors::{Cors, OriginPattern, Origins};
 pub use electric::{Authority, ElectricSettings, ElectricUrl};
 pub use files::KEY_FILE_BYTES_MAX;
+pub use gatekeeper::{
+    GatekeeperSettings, KeyOrigin, MintSetting, MintShapeSetting, SigningKeySetting, TTL_DEFAULT,
+    VERIFY_PATHS_MAX, VerifySetting, moment_text,
+};
 pub use identity::{IdentitySettings, LIFETIME_MAX_DEFAULT};
 pub use network::{Network, NetworkError};
 pub use path::{
@@ -46,12 +51,15 @@ pub use policy::{CheckedShape, DEFAULT_TENANT};
 pub use print::REDACTED;
 pub use problem::{Problem, Problems, Severity};
 pub use rules::{ParamSetting, RULES_MAX, RowsSetting, RuleSettings};
+pub use scalar::read_duration;
 pub use secret::{SECRET_BYTES_MAX, SecretOrigin, SecretSetting};
 pub use server::{AdminListen, Certificate, Limits, ServerSettings, Tls};
 pub use shapes::{AccessSetting, SHAPES_MAX, ShapeSettings, TableSetting};
 pub use source::{FILES_MAX, Source, SourceId, Sources, Span, Spanned};
 pub use surroundings::{FileContent, Machine, Surroundings};
 
+use client::ClientPart;
+use gatekeeper::GatekeeperPart;
 use reading::{Reading, Section, Shown};
 use std::path::{Path, PathBuf};
 use yaml::Node;
@@ -69,6 +77,8 @@ pub struct Config {
     pub cors: Cors,
     /// What may be synced, in the order of the file.
     pub shapes: Vec<CheckedShape>,
+    /// Tokens that sign shapes.
+    pub gatekeeper: Option<GatekeeperSettings>,
 }
 
 /// A configuration with what was noticed while it was read.
@@ -222,18 +232,16 @@ fn check(reading: &mut Reading<'_>, root: &Node) -> Option<Config> {
     let defaults = section
         .get(reading, "defaults")
         .and_then(|entry| client::defaults(reading, &entry.value));
-    let shapes = section.require(
+    let gatekeeper = section
+        .get(reading, "gatekeeper")
+        .map(|entry| gatekeeper::gatekeeper(reading, &entry.value));
+    let shapes = read_shapes(
         reading,
-        "shapes",
-        "write `shapes: { users: { table: users, … } }`",
+        &mut section,
+        gatekeeper.as_ref(),
+        &defaults.unwrap_or_default(),
     );
-    let shapes =
-        shapes.and_then(|entry| shapes::shapes(reading, &entry.value, &defaults.unwrap_or_default()));
-    for (key, instead) in [
-        ("gatekeeper", ""),
-        ("cluster", ""),
-        ("tenants", "; without it there is one tenant"),
-    ] {
+    for (key, instead) in [("cluster", ""), ("tenants", "; without it there is one tenant")] {
         section.later(reading, key, instead);
     }
     section.finish(reading);
@@ -241,18 +249,42 @@ fn check(reading: &mut Reading<'_>, root: &Node) -> Option<Config> {
     conflicts::routes(reading, &shapes);
     let identity = identity?;
     conflicts::nobody_can_enter(reading, &shapes, &identity);
+    let part = gatekeeper.as_ref().and_then(Option::as_ref);
+    gatekeeper::check(reading, part, &shapes, &identity);
     let certain = identity.certain_claims();
     let tagger = electric.as_ref().and_then(policy::tagger);
     // Every shape is compiled, whatever else is wrong: its faults belong into the same list.
-    let shapes = shapes
+    let shapes: Vec<CheckedShape> = shapes
         .into_iter()
         .filter_map(|shape| policy::compile(reading, shape, &certain, tagger.as_ref()))
         .collect();
+    let gatekeeper = match gatekeeper {
+        None => None,
+        Some(part) => Some(gatekeeper::settings(reading, part?, &shapes, tagger)?),
+    };
     Some(Config {
         server: server?,
         electric: electric?,
         identity,
         cors: cors?,
         shapes,
+        gatekeeper,
     })
+}
+
+/// The shapes, which may be missing where tokens are verified and nothing else is done.
+fn read_shapes(
+    reading: &mut Reading<'_>,
+    section: &mut Section<'_>,
+    gatekeeper: Option<&Option<GatekeeperPart>>,
+    defaults: &ClientPart,
+) -> Option<Vec<ShapeSettings>> {
+    // Nothing is said of shapes that a wrong `gatekeeper` might do without.
+    let waived = gatekeeper.is_some_and(|part| part.as_ref().is_none_or(GatekeeperPart::needs_no_shapes));
+    if waived && !section.has("shapes") {
+        return Some(Vec::new());
+    }
+    let help = "write `shapes: { users: { table: users, … } }`";
+    let entry = section.require(reading, "shapes", help)?;
+    shapes::shapes(reading, &entry.value, defaults)
 }

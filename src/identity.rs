@@ -42,11 +42,14 @@ pub use keys::{JWKS_KEYS_MAX, KEY_FILE_BYTES_MAX, KID_BYTES_MAX, KeyError, KeySo
 pub use mapping::{ClaimKind, ClaimMapping, ClaimMappingError, ClaimPath, ClaimPathError, PATH_MEMBERS_MAX};
 pub use memory::MemoryLimits;
 
+pub(crate) use claims::issuer as issuer_claim;
+pub(crate) use fault::{Fault, quoted};
+pub(crate) use issuer::{Issuer, VerifiedClaims};
+pub(crate) use jws::Jws;
+pub(crate) use keys::is_kid;
+pub(crate) use memory::{Remembered, TokenMemory};
+
 use claims::Claims;
-use fault::{Fault, quoted};
-use issuer::Issuer;
-use jws::Jws;
-use memory::TokenMemory;
 
 /// Issuers of one tenant; more are refused.
 pub const ISSUERS_MAX: usize = 64;
@@ -184,7 +187,7 @@ impl IdentityMethods {
     }
 }
 
-fn read_claims(token: &Jws<'_>) -> Result<Claims, Fault> {
+pub(crate) fn read_claims(token: &Jws<'_>) -> Result<Claims, Fault> {
     match json::parse(&token.payload()?, JsonLimits::CLAIMS).map_err(Fault::Claims)? {
         Value::Map(claims) => Ok(claims),
         _ => Err(Fault::ClaimsNotObject),

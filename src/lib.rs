@@ -3,6 +3,7 @@ pub mod admin;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod gatekeeper;
 pub mod gateway;
 pub mod hub;
 pub mod identity;

@@ -1,6 +1,7 @@
 //! A tenant compiled: routes, rules, keys, upstream; and the snapshot that requests are served with.
 
 mod compile;
+mod gatekeeper;
 mod router;
 
 use std::sync::Arc;
@@ -9,6 +10,7 @@ pub use compile::{CompileError, compile};
 pub use router::{Endpoint, Found, Route, Router, ServedShape};
 
 use crate::config::Cors;
+use crate::gatekeeper::Gatekeeper;
 use crate::hub::Upstream;
 use crate::identity::IdentityMethods;
 
@@ -42,6 +44,7 @@ pub struct Tenant {
     identity: IdentityMethods,
     cors: Cors,
     upstream: Arc<Upstream>,
+    gatekeeper: Gatekeeper,
 }
 
 impl Tenant {
@@ -63,6 +66,11 @@ impl Tenant {
     /// Which pages of other origins may read answers.
     pub fn cors(&self) -> &Cors {
         &self.cors
+    }
+
+    /// What it mints and verifies.
+    pub fn gatekeeper(&self) -> &Gatekeeper {
+        &self.gatekeeper
     }
 
     /// Its Electric.

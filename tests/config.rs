@@ -17,6 +17,8 @@ mod bombs;
 mod command;
 #[path = "config/examples.rs"]
 mod examples;
+#[path = "config/gatekeeper.rs"]
+mod gatekeeper;
 #[path = "config/merge.rs"]
 mod merge;
 #[path = "config/messages.rs"]

@@ -13,6 +13,7 @@ pub mod limits;
 pub mod permit;
 pub mod policy;
 pub mod request;
+pub mod shape_claims;
 pub mod time;
 pub mod upstream;
 pub mod value;

@@ -17,12 +17,14 @@ mod permitting;
 mod roots;
 mod rules;
 mod scope;
+mod signed;
 mod source;
 
 pub use error::{Part, PolicyError};
 pub use facts::{Facts, HeaderValue, Headers, NoHeaders, RequestFacts};
 pub use memory::DecisionKey;
 pub use permitting::Withheld;
+pub use signed::{SignedTerms, require_shape};
 pub use source::{
     Access, ClientAllowances, ClientColumns, ClientFilter, Ignorable, ParamSource, RowsSource, RuleSource,
     ShapeSource, TablePattern, TableSpec,

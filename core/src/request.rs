@@ -7,6 +7,7 @@
 
 mod declared;
 mod definition;
+mod minting;
 mod order;
 mod parse;
 mod position;
@@ -15,9 +16,12 @@ mod subset;
 
 pub use declared::{Declared, DeclaredError, DeclaredType, Scalar};
 pub use definition::{AskedDefinition, ParameterName};
+pub use minting::MintBody;
 pub use order::{Direction, Nulls, OrderTerm};
 pub use position::{CacheBuster, Live, Offset, Op, Position};
 pub use subset::Subset;
+
+pub(crate) use definition::parameter_number;
 
 use std::sync::Arc;
 

@@ -1,15 +1,20 @@
 //! The metrics registry: every name, its labels bounded.
 
-use prometheus::{IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 use shapegate_core::code::Code;
 
 use crate::hub::HubMetrics;
+
+/// The classes of a status, by its first digit less one.
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// What the gateway counts.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
+    /// Those of `requests`, looked up once: every request counts in one of them.
+    by_class: [IntCounter; CLASSES.len()],
     refusals: IntCounterVec,
     connections_refused: IntCounterVec,
     dropped_parameters: IntCounterVec,
@@ -32,13 +37,15 @@ impl Metrics {
         };
         let gauge =
             |name: &str, help: &str| IntGauge::with_opts(Opts::new(name, help).namespace("shapegate"));
+        let requests = counters(
+            "requests_total",
+            "Requests answered, by class of status.",
+            &["class"],
+        )?;
         let metrics = Self {
             registry: Registry::new(),
-            requests: counters(
-                "requests_total",
-                "Requests answered, by class of status.",
-                &["class"],
-            )?,
+            by_class: CLASSES.map(|class| requests.with_label_values(&[class])),
+            requests,
             refusals: counters("refusals_total", "Requests refused, by public code.", &["code"])?,
             connections_refused: counters(
                 "connections_refused_total",
@@ -72,14 +79,10 @@ impl Metrics {
 
     /// A request was answered with `status`.
     pub fn answered(&self, status: u16) {
-        let class = match status / 100 {
-            1 => "1xx",
-            2 => "2xx",
-            3 => "3xx",
-            4 => "4xx",
-            _ => "5xx",
-        };
-        self.requests.with_label_values(&[class]).inc();
+        let class = usize::from(status / 100).checked_sub(1);
+        if let Some(counter) = class.and_then(|class| self.by_class.get(class)) {
+            counter.inc();
+        }
     }
 
     /// A request was refused.

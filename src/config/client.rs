@@ -196,7 +196,7 @@ fn replicas(reading: &mut Reading<'_>, node: &Node) -> Option<Vec<Replica>> {
     Some(list)
 }
 
-fn subset(reading: &mut Reading<'_>, node: &Node) -> Option<SubsetSetting> {
+pub(super) fn subset(reading: &mut Reading<'_>, node: &Node) -> Option<SubsetSetting> {
     if matches!(&node.kind, Kind::Scalar { text, .. } if text == "off") {
         return Some(SubsetSetting::Off);
     }

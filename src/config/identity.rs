@@ -178,7 +178,7 @@ fn jwt(reading: &mut Reading<'_>, node: &Node) -> Option<IssuerSource> {
 
 const AUDIENCE_HELP: &str = "write `audience: sync`, the `aud` that the issuer puts into tokens for this service, or `authorized_parties`";
 
-fn audience(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<AudienceRule> {
+pub(super) fn audience(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<AudienceRule> {
     let audience = section.get(reading, "audience");
     let parties = section.get(reading, "authorized_parties");
     let any = section.get(reading, "insecure_any_audience");
@@ -230,7 +230,10 @@ fn names(reading: &mut Reading<'_>, entry: &Entry) -> Option<Vec<String>> {
     Some(list.into_iter().map(|name| name.value).collect())
 }
 
-fn read_keys(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<Vec<Spanned<KeySource>>> {
+pub(super) fn read_keys(
+    reading: &mut Reading<'_>,
+    section: &mut Section<'_>,
+) -> Option<Vec<Spanned<KeySource>>> {
     let elsewhere = ["preset", "jwks_url", "discovery"]
         .iter()
         .any(|key| section.has(key));

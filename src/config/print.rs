@@ -1,6 +1,7 @@
 //! The configuration as it was understood: merged, variables filled in, defaults written out, secrets not.
 
 use super::Config;
+use super::GatekeeperSettings;
 use super::client::{ClientColumns, ClientSettings, ClientWhere, SubsetSetting};
 use super::reading::Shown;
 use super::scalar::{duration_text, size_text};
@@ -29,16 +30,47 @@ pub(super) fn print(merged: &Node, shown: &Shown, config: &Config) -> String {
         put(cors, "origins", plain("any"));
         put(cors, "credentials", plain("false"));
     });
-    put_in(&mut root, "shapes", |shapes| {
-        for shape in &config.shapes {
-            put_in(shapes, &shape.settings.name.value, |out| {
-                shape_defaults(out, &shape.settings);
-            });
-        }
-    });
+    if !config.shapes.is_empty() {
+        put_in(&mut root, "shapes", |shapes| {
+            for shape in &config.shapes {
+                put_in(shapes, &shape.settings.name.value, |out| {
+                    shape_defaults(out, &shape.settings);
+                });
+            }
+        });
+    }
+    if let Some(gatekeeper) = &config.gatekeeper {
+        put_in(&mut root, "gatekeeper", |out| {
+            gatekeeper_defaults(out, gatekeeper);
+        });
+    }
     let mut text = String::new();
     write_block(&mut text, &root, 0);
     text
+}
+
+fn gatekeeper_defaults(out: &mut Out, gatekeeper: &GatekeeperSettings) {
+    if let Some(mint) = &gatekeeper.mint {
+        put_in(out, "mint", |out| {
+            put(out, "path", Out::Text(mint.path.value.to_string()));
+            put(out, "issuer", Out::Text(mint.issuer.value.clone()));
+            put(out, "audience", plain("own"));
+            put(out, "ttl", Out::Plain(duration_text(mint.ttl)));
+        });
+    }
+    if let Some(verify) = &gatekeeper.verify {
+        put_in(out, "verify", |out| {
+            put_in(out, "unsigned", |out| {
+                let words = |words: Vec<&str>| Out::List(words.into_iter().map(plain).collect());
+                let unsigned = &verify.unsigned;
+                let replica = unsigned.replica.iter().map(|mode| mode.as_str()).collect();
+                let log = unsigned.log.iter().map(|log| log.as_str()).collect();
+                put(out, "replica", words(replica));
+                put(out, "log", words(log));
+                put(out, "subset", plain("off"));
+            });
+        });
+    }
 }
 
 fn as_read(node: &Node, shown: &Shown) -> Out {

@@ -1,9 +1,11 @@
 //! The rules of a shape, as text with places: they are compiled later.
 
+use super::gatekeeper::ttl;
 use super::reading::{Reading, Section};
 use super::source::{Span, Spanned};
 use super::yaml::{Kind, Node};
 use shapegate_core::value::Value;
+use std::time::Duration;
 
 /// Most rules of a shape.
 pub const RULES_MAX: usize = 64;
@@ -17,6 +19,8 @@ pub struct RuleSettings {
     pub when: Option<Spanned<String>>,
     /// What it gives.
     pub rows: RowsSetting,
+    /// How long a token lives that is minted by it.
+    pub ttl: Option<Spanned<Duration>>,
 }
 
 /// Which rows a rule gives.
@@ -78,11 +82,16 @@ fn rule(reading: &mut Reading<'_>, node: &Node) -> Option<RuleSettings> {
     let rows = section
         .require(reading, "rows", ROWS_HELP)
         .and_then(|entry| rows(reading, &entry.value));
+    let ttl = section.get(reading, "ttl").map(|entry| {
+        let read = ttl(reading, &entry.value);
+        read.map(|ttl| Spanned::new(ttl, entry.value.span))
+    });
     section.finish(reading);
     Some(RuleSettings {
         span: node.span,
         when: when.map_or(Some(None), |when| when.map(Some))?,
         rows: rows?,
+        ttl: ttl.map_or(Some(None), |read| read.map(Some))?,
     })
 }
 

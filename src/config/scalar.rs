@@ -93,7 +93,7 @@ impl Reading<'_> {
         range: RangeInclusive<Duration>,
     ) -> Option<Duration> {
         let leaf = self.leaf(node, name)?;
-        let Some(duration) = with_unit(&leaf.text, &DURATION_UNITS).map(Duration::from_millis) else {
+        let Some(duration) = read_duration(&leaf.text) else {
             let message = format!("`{name}` must be a duration, not {}", leaf.described());
             return self.refuse(
                 leaf.span,
@@ -164,6 +164,11 @@ pub(super) fn decimal(text: &str) -> Option<u64> {
     } else {
         None
     }
+}
+
+/// A duration such as `30s`, as the configuration writes it.
+pub fn read_duration(text: &str) -> Option<Duration> {
+    with_unit(text, &DURATION_UNITS).map(Duration::from_millis)
 }
 
 fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {

@@ -1,8 +1,9 @@
 //! Secrets: named in the configuration, never written in it.
 
+use super::files::{KEY_FILE_BYTES_MAX, NamedFile};
 use super::problem::Problem;
 use super::reading::{Reading, Section};
-use super::source::Span;
+use super::source::{Span, Spanned};
 use super::yaml::Node;
 use std::fmt;
 
@@ -94,6 +95,19 @@ impl Reading<'_> {
 
     fn secret_of_credential(&mut self, node: &Node) -> Option<(String, SecretOrigin)> {
         let named = self.text(node, "credential")?;
+        let file = self.credential(&named, SECRET_BYTES_MAX)?;
+        self.secret_text(file)
+            .map(|text| (text, SecretOrigin::Credential(named.value)))
+    }
+
+    /// A key that systemd hands over.
+    pub(super) fn credential_file(&mut self, node: &Node) -> Option<NamedFile> {
+        let named = self.text(node, "credential")?;
+        self.credential(&named, KEY_FILE_BYTES_MAX)
+    }
+
+    /// systemd itself guards the folder of credentials, so a file's own mode says nothing.
+    fn credential(&mut self, named: &Spanned<String>, bytes_max: usize) -> Option<NamedFile> {
         let plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.');
         if !named.value.chars().all(plain) || named.value.starts_with('.') {
             let message = format!("`{}` is no name of a credential", named.value);
@@ -110,13 +124,10 @@ impl Reading<'_> {
                 help,
             );
         };
-        // systemd itself guards that folder, so the file's own mode says nothing.
-        let file = self.file_at(path, named.span, SECRET_BYTES_MAX)?;
-        self.secret_text(file)
-            .map(|text| (text, SecretOrigin::Credential(named.value)))
+        self.file_at(path, named.span, bytes_max)
     }
 
-    fn secret_text(&mut self, file: super::files::NamedFile) -> Option<String> {
+    fn secret_text(&mut self, file: NamedFile) -> Option<String> {
         match String::from_utf8(file.content.bytes) {
             Ok(text) => Some(text),
             Err(_) => self.refuse(

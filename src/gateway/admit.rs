@@ -1,7 +1,11 @@
 //! From a request's head to a permit: route, frame, authenticate, body, decide, build.
 
+mod minting;
+mod signed;
+
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::Method;
 use http::header::{self, HeaderMap, HeaderValue};
 use pingora_http::RequestHeader;
@@ -20,12 +24,13 @@ use super::context::RequestContext;
 use super::cors::{self, CorsGrant};
 use super::framing;
 use super::state::{Loaded, State};
+use crate::gatekeeper::KeySet;
 use crate::hub::health::Health;
-use crate::hub::upstream::{Along, READ_TIMEOUT};
+use crate::hub::upstream::{Along, READ_TIMEOUT, TRACEPARENT};
 use crate::hub::version::SUBSETS_SINCE;
 use crate::hub::{Upstream, Wanted};
 use crate::identity::CredentialHeaders;
-use crate::tenant::{Found, ServedShape, Tenant};
+use crate::tenant::{Endpoint, Found, ServedShape, Tenant};
 
 /// The longest path that is looked at, in bytes: above that of any route, its captures filled.
 const PATH_BYTES_MAX: usize = 4 * 1024;
@@ -46,6 +51,10 @@ pub enum Admission {
     NotAllowed(&'static str),
     /// A handle that is not this shape's.
     MustRefetch,
+    /// A token, in the body that is answered.
+    Minted(Bytes),
+    /// The public keys of such tokens.
+    PublicKeys(KeySet),
 }
 
 /// A permitted request.
@@ -89,6 +98,8 @@ impl Admitted {
 
 /// Admits a request, or says why not.
 ///
+/// What most requests do not wait for is boxed: Pingora moves every hook's future, whole, to the heap.
+///
 /// # Errors
 /// What the client is told.
 pub async fn admit(
@@ -106,8 +117,11 @@ pub async fn admit(
     }
     let head = session.req_header();
     check_head(head, state)?;
-    let (path, query) = target(head)?;
+    let (path, _) = target(head)?;
     let found = tenant.find(path).ok_or_else(not_found)?;
+    if found.hides(&head.method) {
+        return Err(not_found());
+    }
     if cors::is_preflight(&head.method, &head.headers) {
         return Ok(Admission::Preflight(found.methods()));
     }
@@ -117,15 +131,37 @@ pub async fn admit(
     if state.drain.has_begun() {
         return Err(Refusal::new(Code::Draining, "The gateway is going away."));
     }
-    let Found::Shapes(endpoint) = found else {
-        let upstream = tenant.upstream();
-        return Ok(Admission::Health(
-            upstream
-                .health()
-                .state(upstream, &state.fetch, &*state.clock)
-                .await,
-        ));
-    };
+    let upstream = tenant.upstream();
+    match found {
+        Found::Shapes(endpoint) => shapes(state, &loaded, session, ctx, tenant, verb, &endpoint).await,
+        Found::Signed { .. } => Box::pin(signed::admit(state, session, ctx, tenant, verb)).await,
+        Found::Mint(table) => Box::pin(minting::mint(state, &loaded, session, tenant, &table)).await,
+        Found::PublicKeys => public_keys(tenant, state.clock.now()),
+        Found::Health => {
+            let health = upstream.health().state(upstream, &state.fetch, &*state.clock);
+            Ok(Admission::Health(Box::pin(health).await))
+        }
+    }
+}
+
+/// The public keys of the tokens that are minted here.
+fn public_keys(tenant: &Tenant, now: Now) -> Result<Admission, Refusal> {
+    let minter = tenant.gatekeeper().minter.as_ref().ok_or_else(not_found)?;
+    Ok(Admission::PublicKeys(minter.key_set(now.wall)))
+}
+
+/// Admits a request at a route of shapes.
+async fn shapes(
+    state: &State,
+    loaded: &Loaded,
+    session: &mut Session,
+    ctx: &RequestContext,
+    tenant: &Tenant,
+    verb: Verb,
+    endpoint: &Endpoint<'_>,
+) -> Result<Admission, Refusal> {
+    let head = session.req_header();
+    let (_, query) = target(head)?;
     let mut asked = Asked::parse(verb, query, endpoint.declared())?;
     state.metrics.dropped(asked.dropped);
     let now = state.clock.now();
@@ -134,7 +170,8 @@ pub async fn admit(
     require_identity(shape, identity.as_deref())?;
     if verb == Verb::Post {
         body::check_head(&session.req_header().headers, state.body_limits)?;
-        let read = body::read(session, state.body_limits, &*state.clock).await?;
+        let reading = body::read(session, state.body_limits, &*state.clock);
+        let read = Box::pin(reading).await?;
         asked.take_body(&read)?;
     }
     let head = session.req_header();
@@ -144,13 +181,43 @@ pub async fn admit(
         identity: identity.as_deref(),
         now,
     };
-    let allowed = decide(&loaded, shape, &asking, &asked)?;
-    match allowed.permit(asked, now) {
+    let allowed = decide(loaded, shape, &asking, &asked)?;
+    let audience = if shape.policy().is_public() {
+        Audience::Public
+    } else {
+        Audience::Private
+    };
+    let serving = Serving {
+        audience,
+        shares: shape.shares(),
+    };
+    permit(state, tenant, serving, &allowed, asked, head, ctx).await
+}
+
+/// How a route is served, whoever asks.
+#[derive(Clone, Copy)]
+struct Serving {
+    audience: Audience,
+    /// Whether reads of it go through the hub.
+    shares: bool,
+}
+
+/// From what was allowed to the request that goes upstream.
+async fn permit(
+    state: &State,
+    tenant: &Tenant,
+    serving: Serving,
+    allowed: &Arc<Allowed>,
+    asked: Asked,
+    head: &RequestHeader,
+    ctx: &RequestContext,
+) -> Result<Admission, Refusal> {
+    match allowed.permit(asked, state.clock.now()) {
         Ok(permit) => {
             if permit.subset().is_some() {
                 require_confined_subsets(state, tenant.upstream()).await?;
             }
-            build(tenant, shape, permit, head, ctx)
+            build(tenant, serving, permit, head, ctx)
         }
         Err(Withheld::MustRefetch) => Ok(Admission::MustRefetch),
         Err(Withheld::Refused(refusal)) => Err(refusal),
@@ -174,11 +241,17 @@ fn judge_again(
 ) -> Result<(Arc<Allowed>, Arc<Upstream>), Refusal> {
     let tenant = loaded.tenant_of(head)?;
     let (path, query) = target(head)?;
-    let Some(Found::Shapes(endpoint)) = tenant.find(path) else {
-        return Err(not_found());
+    let now = state.clock.now();
+    let endpoint = match tenant.find(path) {
+        Some(Found::Shapes(endpoint)) => endpoint,
+        Some(Found::Signed { .. }) => {
+            let verifier = tenant.gatekeeper().verifier.as_ref().ok_or_else(not_found)?;
+            let (_, allowed) = signed::judge(verifier, head, Verb::Get, now)?;
+            return Ok((allowed, Arc::clone(tenant.upstream())));
+        }
+        _ => return Err(not_found()),
     };
     let asked = Asked::parse(Verb::Get, query, endpoint.declared())?;
-    let now = state.clock.now();
     let shape = endpoint.choose(&asked)?;
     let identity = authenticate(tenant, shape, &head.headers, now)?;
     let asking = Asking {
@@ -333,7 +406,7 @@ impl Headers for RequestHeaders<'_> {
 /// Builds what goes upstream, from the permit alone.
 fn build(
     tenant: &Tenant,
-    shape: &ServedShape,
+    serving: Serving,
     permit: Permit,
     head: &RequestHeader,
     ctx: &RequestContext,
@@ -345,20 +418,15 @@ fn build(
         traceparent: traceparent(&head.headers),
         request_id: Some(ctx.request_id.clone()),
     };
-    let audience = if shape.policy().is_public() {
-        Audience::Public
-    } else {
-        Audience::Private
-    };
     // Pingora's proxying sends a body only while it reads the client's, and that is past or was never there.
-    let shared = shape.shares() && request.verb() == Verb::Get;
+    let shared = serving.shares && request.verb() == Verb::Get;
     let held = shared || request.waits() || request.body().is_some() || upstream.wants_fetch();
     let admitted = Box::new(Admitted {
         expected: Expected::of(&request, along.if_none_match.is_some()),
         until: permit.until(),
-        audience,
+        audience: serving.audience,
         tenant: Arc::clone(tenant.id()),
-        shares: shape.shares(),
+        shares: serving.shares,
         upstream,
         along,
         request,
@@ -382,7 +450,7 @@ fn if_none_match(headers: &HeaderMap, permit: &Permit) -> Option<HeaderValue> {
 
 /// A `traceparent` that is one; anything else starts a new trace.
 fn traceparent(headers: &HeaderMap) -> Option<HeaderValue> {
-    let mut values = headers.get_all("traceparent").iter();
+    let mut values = headers.get_all(&TRACEPARENT).iter();
     let value = values.next().filter(|_| values.next().is_none())?;
     is_traceparent(value.as_bytes()).then(|| value.clone())
 }

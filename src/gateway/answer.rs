@@ -1,7 +1,12 @@
 //! The only writer of headers to a client: answers passed on, answers made here, errors.
 
+mod gatekeeper;
+mod shared;
+
+use std::borrow::Cow;
+
 use bytes::Bytes;
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
@@ -12,7 +17,6 @@ use shapegate_core::answer::{
 };
 use shapegate_core::code::{Code, Refusal};
 use shapegate_core::handle::{HandleBinding, UpstreamHandle};
-use shapegate_core::request::Verb;
 
 use super::admit::Admitted;
 use super::context::RequestContext;
@@ -20,15 +24,31 @@ use super::cors::CorsGrant;
 use super::held::Early;
 use super::state::State;
 use crate::admin::Metrics;
-use crate::hub::cache::Stored;
 use crate::hub::health::Health;
-use crate::hub::{Head, Source};
 use crate::identity::challenge;
+
+pub use gatekeeper::{minted, public_keys};
+pub use shared::{kept, shared};
 
 /// What a 429 or 503 says when its cause says nothing, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 5;
 
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// Room for the headers of any answer, so that adding one never moves the others.
+const HEADERS_ROOM: usize = 24;
+
 type Written = pingora_core::Result<()>;
+
+/// A response's header. Pingora's own ways to add to one read every name anew and copy it.
+fn with_status(status: u16, headers: HeaderMap) -> ResponseHeader {
+    let (mut parts, ()) = http::Response::new(()).into_parts();
+    // Every status here is the upstream's or one of ours, and so is one.
+    parts.status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    parts.headers = headers;
+    ResponseHeader::from(parts)
+}
 
 /// What every answer to one request has in common.
 pub struct Reply<'a> {
@@ -50,9 +70,9 @@ impl<'a> Reply<'a> {
     }
 
     /// Writes what is on every answer: the request's id and the page's grant.
-    fn finish(&self, head: &mut ResponseHeader) -> Written {
-        head.insert_header(HeaderName::from_static("x-request-id"), self.request_id)?;
-        self.cors.write(head)
+    fn finish(&self, headers: &mut HeaderMap) {
+        headers.insert(&X_REQUEST_ID, self.request_id.clone());
+        self.cors.write(headers);
     }
 }
 
@@ -66,127 +86,42 @@ pub fn relabel(
     reply: &Reply<'_>,
 ) -> Result<ResponseHeader, Refusal> {
     let status = upstream.status.as_u16();
-    let text = |name: &'static str| upstream.headers.get(name).and_then(|value| value.to_str().ok());
+    let text = |name: &'static str| text_of(&upstream.headers, name);
     let passed = answer::judge(admitted.expected, status, text)?;
-    let mut head = ResponseHeader::build_no_case(status, Some(24)).map_err(|error| internal(&error))?;
-    copy_headers(upstream, &mut head, &passed, admitted)
-        .and_then(|()| label(&mut head, admitted, text("cache-control"), reply))
-        .map_err(|error| internal(&error))?;
-    Ok(head)
+    let mut headers = passed_headers(upstream, admitted.permit.handles());
+    let bodyless = matches!(passed, Passed::NotModified) || is_bodyless_status(upstream.status);
+    if !bodyless && !headers.contains_key(header::CONTENT_LENGTH) {
+        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    label(&mut headers, status, admitted, text("cache-control"), reply);
+    Ok(with_status(status, headers))
 }
 
-fn copy_headers(
-    upstream: &ResponseHeader,
-    head: &mut ResponseHeader,
-    passed: &Passed,
-    admitted: &Admitted,
-) -> Written {
+/// The first value under a name in lower case, if it is a text. Of so few headers, looking at each is quicker
+/// than making the name one to look up by.
+fn text_of<'h>(headers: &'h HeaderMap, wanted: &str) -> Option<&'h str> {
+    let mut headers = headers.iter();
+    let (_, value) = headers.find(|(name, _)| name.as_str() == wanted)?;
+    value.to_str().ok()
+}
+
+/// What a client gets of an upstream's headers.
+fn passed_headers(upstream: &ResponseHeader, handles: &HandleBinding) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(HEADERS_ROOM);
     for (name, value) in &upstream.headers {
         match header_rule(name.as_str()) {
-            HeaderRule::Pass | HeaderRule::Framing => head.append_header(name, value).map(drop)?,
+            HeaderRule::Pass | HeaderRule::Framing => {
+                headers.append(name, value.clone());
+            }
             HeaderRule::Rebind => {
-                if let Some(value) = rebind(name, value, admitted.permit.handles()) {
-                    head.insert_header(name, value)?;
+                if let Some(value) = rebind(name, value, handles) {
+                    headers.insert(name, value);
                 }
             }
             HeaderRule::Drop => {}
         }
     }
-    let bodyless = matches!(passed, Passed::NotModified) || is_bodyless_status(head.status);
-    if !bodyless && !head.headers.contains_key(header::CONTENT_LENGTH) {
-        head.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
-    }
-    Ok(())
-}
-
-/// The header that a client gets for an answer that is shared, whose body has `length` bytes if all of it
-/// has come. A condition of the client's that names the answer makes it 304.
-///
-/// # Errors
-/// When a value is not a header value: a fault of this file.
-pub fn shared(
-    shared: &Head,
-    length: Option<usize>,
-    source: Source,
-    admitted: &Admitted,
-    reply: &Reply<'_>,
-) -> pingora_core::Result<ResponseHeader> {
-    let not_modified =
-        shared.status() == StatusCode::OK && shared.is_named_by(admitted.along.if_none_match.as_ref());
-    let status = if not_modified {
-        StatusCode::NOT_MODIFIED
-    } else {
-        shared.status()
-    };
-    let mut head = ResponseHeader::build_no_case(status, Some(24))?;
-    for (name, value, rule) in shared.fields() {
-        match rule {
-            HeaderRule::Framing if not_modified => {}
-            HeaderRule::Pass | HeaderRule::Framing => head.append_header(name, value).map(drop)?,
-            HeaderRule::Rebind => {
-                if let Some(value) = rebind(name, value, admitted.permit.handles()) {
-                    head.insert_header(name, value)?;
-                }
-            }
-            HeaderRule::Drop => {}
-        }
-    }
-    if !is_bodyless_status(status) && !head.headers.contains_key(header::CONTENT_LENGTH) {
-        match length.filter(|_| admitted.expected.verb != Verb::Head) {
-            Some(length) => head.insert_header(header::CONTENT_LENGTH, HeaderValue::from(length))?,
-            None => head.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?,
-        }
-    }
-    if let Some(told) = cache_status(source).filter(|_| reply.tells_source) {
-        head.insert_header(HeaderName::from_static("cache-status"), told)?;
-    }
-    label(&mut head, admitted, shared.cache_control(), reply)?;
-    Ok(head)
-}
-
-/// RFC 9211.
-fn cache_status(source: Source) -> Option<HeaderValue> {
-    let told = match source {
-        Source::Kept => return None,
-        Source::Joined => "shapegate; fwd=uri-miss; collapsed",
-        Source::Fetched => "shapegate; fwd=uri-miss",
-        Source::Revalidated => "shapegate; fwd=stale",
-        Source::Alone => "shapegate; fwd=bypass",
-    };
-    Some(HeaderValue::from_static(told))
-}
-
-/// Answers with what was kept.
-///
-/// # Errors
-/// When the client is gone.
-pub async fn kept(
-    state: &State,
-    session: &mut Session,
-    stored: &Stored,
-    admitted: &Admitted,
-    reply: &Reply<'_>,
-) -> Written {
-    let now = state.clock.now().monotonic;
-    let mut head = shared(&stored.head, Some(stored.length), Source::Kept, admitted, reply)?;
-    let age = HeaderValue::from(stored.head.age(now).as_secs());
-    head.insert_header(header::AGE, age)?;
-    if reply.tells_source {
-        let told = format!("shapegate; hit; ttl={}", stored.left(now).as_secs());
-        head.insert_header(HeaderName::from_static("cache-status"), told)?;
-    }
-    let bodyless = is_bodyless(session, &head) || stored.body.is_empty();
-    session.write_response_header(Box::new(head), bodyless).await?;
-    if bodyless {
-        return Ok(());
-    }
-    let last = stored.body.len().saturating_sub(1);
-    for (index, piece) in stored.body.iter().enumerate() {
-        session
-            .write_response_body(Some(piece.clone()), index == last)
-            .await?;
-    }
-    Ok(())
+    headers
 }
 
 /// A header with a handle in it, as the client knows the handle.
@@ -205,35 +140,41 @@ fn rebind(name: &HeaderName, value: &HeaderValue, handles: &HandleBinding) -> Op
 
 /// Says who may keep the answer, and for whom it is.
 fn label(
-    head: &mut ResponseHeader,
+    headers: &mut HeaderMap,
+    status: u16,
     admitted: &Admitted,
     upstream_cache_control: Option<&str>,
     reply: &Reply<'_>,
-) -> Written {
+) {
     let live = admitted.request.live();
     let cached = cache_control(
         admitted.audience,
         admitted.expected.verb,
-        head.status.as_u16(),
+        status,
         live,
         upstream_cache_control,
     );
-    head.insert_header(header::CACHE_CONTROL, cached.as_ref())?;
+    headers.insert(header::CACHE_CONTROL, value_of(cached));
     let varies = Varies {
         authorization: admitted.audience == answer::Audience::Private,
         origin: reply.cors.varies(),
         ..Varies::default()
     };
     if let Some(vary) = varies.header() {
-        head.insert_header(header::VARY, vary)?;
+        headers.insert(header::VARY, value_of(vary));
     }
     if admitted.request.is_sse() {
-        head.insert_header(
-            HeaderName::from_static("x-accel-buffering"),
-            HeaderValue::from_static("no"),
-        )?;
+        headers.insert(&X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     }
-    reply.finish(head)
+    reply.finish(headers);
+}
+
+/// A text that is a header's value; what is not, of which there is none, forbids what it might have allowed.
+fn value_of(text: Cow<'static, str>) -> HeaderValue {
+    match text {
+        Cow::Borrowed(text) => HeaderValue::from_static(text),
+        Cow::Owned(text) => HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("no-store")),
+    }
 }
 
 /// Whether an answer ends with its header.
@@ -276,35 +217,29 @@ pub fn refusal_body(refusal: &Refusal, reply: &Reply<'_>) -> Bytes {
     Bytes::from(serde_json::to_vec(&body).unwrap_or_default())
 }
 
-/// The header of an error answer, its body's framing aside.
-///
-/// # Errors
-/// When a value is not a header value: a fault of this file.
-pub fn refusal_head(refusal: &Refusal, reply: &Reply<'_>) -> pingora_core::Result<ResponseHeader> {
-    let mut head = ResponseHeader::build_no_case(refusal.code.status(), Some(12))?;
-    head.insert_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
-    head.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))?;
+/// The headers of an error answer, its body's framing aside.
+fn refusal_headers(refusal: &Refusal, reply: &Reply<'_>) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(HEADERS_ROOM);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(challenge) = challenge(refusal.code) {
-        head.insert_header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))?;
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
     if let Some(seconds) = retry_after(refusal) {
-        head.insert_header(header::RETRY_AFTER, HeaderValue::from(seconds))?;
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if reply.cors.varies() {
-        head.insert_header(header::VARY, HeaderValue::from_static("origin"))?;
+        headers.insert(header::VARY, HeaderValue::from_static("origin"));
     }
-    reply.finish(&mut head)?;
-    Ok(head)
+    reply.finish(&mut headers);
+    headers
 }
 
 /// The header of an error answer whose body is not known yet.
-///
-/// # Errors
-/// As [`refusal_head`].
-pub fn refusal_head_chunked(refusal: &Refusal, reply: &Reply<'_>) -> pingora_core::Result<ResponseHeader> {
-    let mut head = refusal_head(refusal, reply)?;
-    head.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
-    Ok(head)
+pub fn refusal_head_chunked(refusal: &Refusal, reply: &Reply<'_>) -> ResponseHeader {
+    let mut headers = refusal_headers(refusal, reply);
+    headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    with_status(refusal.code.status(), headers)
 }
 
 fn retry_after(refusal: &Refusal) -> Option<u64> {
@@ -332,35 +267,35 @@ fn note(refusal: &Refusal, reply: &Reply<'_>) {
 /// When the client is gone.
 pub async fn refuse(session: &mut Session, refusal: &Refusal, reply: &Reply<'_>) -> Written {
     let body = refusal_body(refusal, reply);
-    let head = refusal_head(refusal, reply)?;
-    send(session, head, body).await
+    let headers = refusal_headers(refusal, reply);
+    send(session, refusal.code.status(), headers, body).await
 }
 
 /// Answers that the method is not taken here.
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn method_not_allowed(session: &mut Session, allowed: &str, reply: &Reply<'_>) -> Written {
+pub async fn method_not_allowed(session: &mut Session, allowed: &'static str, reply: &Reply<'_>) -> Written {
     let refusal = Refusal::new(Code::MethodNotAllowed, format!("This route takes {allowed}."));
     let body = refusal_body(&refusal, reply);
-    let mut head = refusal_head(&refusal, reply)?;
-    head.insert_header(header::ALLOW, allowed)?;
-    send(session, head, body).await
+    let mut headers = refusal_headers(&refusal, reply);
+    headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
+    send(session, refusal.code.status(), headers, body).await
 }
 
 /// Answers a preflight.
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn preflight(session: &mut Session, methods: &str, reply: &Reply<'_>) -> Written {
-    let mut head = ResponseHeader::build_no_case(StatusCode::NO_CONTENT, Some(8))?;
-    reply
-        .cors
-        .write_preflight(&mut head, &session.req_header().headers, methods)?;
-    head.insert_header(HeaderName::from_static("x-request-id"), reply.request_id)?;
+pub async fn preflight(session: &mut Session, methods: &'static str, reply: &Reply<'_>) -> Written {
+    let mut headers = HeaderMap::with_capacity(HEADERS_ROOM);
+    let asked = &session.req_header().headers;
+    reply.cors.write_preflight(&mut headers, asked, methods);
+    headers.insert(&X_REQUEST_ID, reply.request_id.clone());
     if reply.cors.varies() {
-        head.insert_header(header::VARY, HeaderValue::from_static("origin"))?;
+        headers.insert(header::VARY, HeaderValue::from_static("origin"));
     }
+    let head = with_status(204, headers);
     session.write_response_header(Box::new(head), true).await
 }
 
@@ -369,15 +304,13 @@ pub async fn preflight(session: &mut Session, methods: &str, reply: &Reply<'_>) 
 /// # Errors
 /// When the client is gone.
 pub async fn health(session: &mut Session, health: Health, reply: &Reply<'_>) -> Written {
-    let mut head = ResponseHeader::build_no_case(health.status(), Some(8))?;
-    head.insert_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
-    head.insert_header(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("no-cache, no-store, must-revalidate"),
-    )?;
-    reply.finish(&mut head)?;
+    let cache_control = HeaderValue::from_static("no-cache, no-store, must-revalidate");
+    let mut headers = HeaderMap::with_capacity(HEADERS_ROOM);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, cache_control);
+    reply.finish(&mut headers);
     let body = format!(r#"{{"status":"{}"}}"#, health.as_str());
-    send(session, head, Bytes::from(body)).await
+    send(session, health.status(), headers, Bytes::from(body)).await
 }
 
 /// Answers that the client starts again, as Electric does when it knows no newer handle.
@@ -385,15 +318,14 @@ pub async fn health(session: &mut Session, health: Health, reply: &Reply<'_>) ->
 /// # Errors
 /// When the client is gone.
 pub async fn must_refetch(session: &mut Session, reply: &Reply<'_>) -> Written {
-    let mut head = ResponseHeader::build_no_case(StatusCode::CONFLICT, Some(8))?;
     let content_type = HeaderValue::from_static("application/json; charset=utf-8");
-    head.insert_header(header::CONTENT_TYPE, content_type)?;
-    head.insert_header(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("private, no-store"),
-    )?;
-    reply.finish(&mut head)?;
-    send(session, head, Bytes::from_static(MUST_REFETCH_BODY.as_bytes())).await
+    let cache_control = HeaderValue::from_static("private, no-store");
+    let mut headers = HeaderMap::with_capacity(HEADERS_ROOM);
+    headers.insert(header::CONTENT_TYPE, content_type);
+    headers.insert(header::CACHE_CONTROL, cache_control);
+    reply.finish(&mut headers);
+    let body = Bytes::from_static(MUST_REFETCH_BODY.as_bytes());
+    send(session, 409, headers, body).await
 }
 
 /// Ends a wait as Electric ends one that timed out; the next request is judged anew.
@@ -418,13 +350,13 @@ pub async fn nothing_new(
     );
     let handle = admitted.permit.handles().tag(handle);
     let made = answer::nothing_new(position.live, &handle, position.offset, cursor);
-    let mut head = ResponseHeader::build_no_case(StatusCode::OK, Some(16))?;
-    label(&mut head, admitted, None, reply)?;
+    let mut headers = HeaderMap::with_capacity(HEADERS_ROOM);
+    label(&mut headers, 200, admitted, None, reply);
     // Its own `cache-control` wins: nobody may keep an answer that was made up here.
     for (name, value) in made.headers {
-        head.insert_header(name, value)?;
+        headers.insert(name, value_of(value.into()));
     }
-    send(session, head, Bytes::from(made.body)).await
+    send(session, 200, headers, Bytes::from(made.body)).await
 }
 
 /// A finite answer that was cut short cannot be told as "nothing new".
@@ -439,17 +371,14 @@ fn cut_short(early: Early) -> Refusal {
 }
 
 /// Sends a whole answer.
-async fn send(session: &mut Session, mut head: ResponseHeader, body: Bytes) -> Written {
-    head.insert_header(header::CONTENT_LENGTH, HeaderValue::from(body.len()))?;
+async fn send(session: &mut Session, status: u16, mut headers: HeaderMap, body: Bytes) -> Written {
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    let head = Box::new(with_status(status, headers));
     let bodyless = session.req_header().method == Method::HEAD;
-    session.write_response_header(Box::new(head), bodyless).await?;
+    session.write_response_header(head, bodyless).await?;
     if bodyless {
         Ok(())
     } else {
         session.write_response_body(Some(body), true).await
     }
-}
-
-fn internal(error: &pingora_core::Error) -> Refusal {
-    Refusal::new(Code::Internal, "The gateway failed.").with_detail(error.to_string())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap, HeaderValue};
 use pingora_proxy::Session;
 use shapegate_core::code::{Code, Refusal};
 use shapegate_core::time::Monotonic;
@@ -24,19 +24,22 @@ pub struct BodyLimits {
 /// # Errors
 /// 413 by its declared length, 415 by its type or coding.
 pub fn check_head(headers: &HeaderMap, limits: BodyLimits) -> Result<(), Refusal> {
+    check_length_and_coding(headers, limits)?;
+    if is_json(media_type(headers)) {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Code::MediaTypeUnsupported,
+        "The body must be sent as content-type: application/json.",
+    ))
+}
+
+fn check_length_and_coding(headers: &HeaderMap, limits: BodyLimits) -> Result<(), Refusal> {
     let declared = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|bytes| bytes > limits.body_bytes_max) {
         return Err(too_large(limits));
-    }
-    let mut media_types = headers.get_all(header::CONTENT_TYPE).iter();
-    let media_type = media_types.next().filter(|_| media_types.next().is_none());
-    if !media_type.is_some_and(|value| is_json(value.as_bytes())) {
-        return Err(Refusal::new(
-            Code::MediaTypeUnsupported,
-            "The body must be sent as content-type: application/json.",
-        ));
     }
     let coded = headers
         .get_all(header::CONTENT_ENCODING)
@@ -51,15 +54,57 @@ pub fn check_head(headers: &HeaderMap, limits: BodyLimits) -> Result<(), Refusal
     Ok(())
 }
 
-/// `application/json`, alone or with `charset=utf-8`.
+/// The only content type; of two, neither counts.
+fn media_type(headers: &HeaderMap) -> &[u8] {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let only = types.next().filter(|_| types.next().is_none());
+    only.map_or(&[], HeaderValue::as_bytes)
+}
+
+/// What a body that describes a shape may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `application/x-www-form-urlencoded`
+    Form,
+    /// `application/json`
+    Json,
+}
+
+/// What a body is by its head, or none where none is declared, before a byte of it is read.
+///
+/// # Errors
+/// As [`check_head`].
+pub fn form_or_json(headers: &HeaderMap, limits: BodyLimits) -> Result<Option<Kind>, Refusal> {
+    if !is_declared(headers) {
+        return Ok(None);
+    }
+    check_length_and_coding(headers, limits)?;
+    let media_type = media_type(headers);
+    if is_json(media_type) {
+        Ok(Some(Kind::Json))
+    } else if is_of_type(media_type, "application/x-www-form-urlencoded") {
+        Ok(Some(Kind::Form))
+    } else {
+        Err(Refusal::new(
+            Code::MediaTypeUnsupported,
+            "The body must be sent as content-type: application/json, or as a form.",
+        ))
+    }
+}
+
 fn is_json(media_type: &[u8]) -> bool {
+    is_of_type(media_type, "application/json")
+}
+
+/// This type, alone or with `charset=utf-8`.
+fn is_of_type(media_type: &[u8], wanted: &str) -> bool {
     let Ok(text) = std::str::from_utf8(media_type) else {
         return false;
     };
     let mut parts = text.split(';').map(str::trim);
     parts
         .next()
-        .is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
+        .is_some_and(|essence| essence.eq_ignore_ascii_case(wanted))
         && parts.all(|parameter| {
             parameter.eq_ignore_ascii_case("charset=utf-8")
                 || parameter.eq_ignore_ascii_case("charset=\"utf-8\"")

@@ -211,6 +211,7 @@ impl<A: ServerApp + Send + Sync + 'static> Guarded<A> {
         let _waiting = H2Waiting::note(&self.book, &stream, peer, &deadline);
         let served = CONNECTION.scope(Arc::clone(&deadline), self.inner.process_new(stream, shutdown));
         tokio::select! {
+            biased;
             _ = served => {}
             () = self.overdue(&deadline) => self.book.metrics.connection_refused("head_timeout"),
         }

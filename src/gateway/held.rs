@@ -1,5 +1,5 @@
-//! Serving what waits: a fetch, awaited until the answer comes, the client leaves, the permission ends or the
-//! process goes away.
+//! Serving reads through the hub: what is kept at once, what comes when it comes, until the client leaves, the
+//! permission ends or the process goes away.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -157,7 +157,7 @@ impl Wait<'_> {
         source: Source,
         reply: &Reply<'_>,
     ) -> pingora_core::Result<()> {
-        let head = answer::shared(&start.head, start.length, source, self.ends.admitted, reply)?;
+        let head = answer::shared(&start.head, start.length, source, self.ends.admitted, reply);
         let bodyless = answer::is_bodyless(session, &head);
         session.write_response_header(Box::new(head), bodyless).await?;
         if bodyless {

@@ -50,13 +50,15 @@ impl Gateway {
                 return Ok(false);
             }
             Ok(Admission::Held(admitted)) => {
-                held::serve(&self.state, session, &admitted, &reply).await?;
+                Box::pin(held::serve(&self.state, session, &admitted, &reply)).await?;
             }
             Ok(Admission::Preflight(methods)) => answer::preflight(session, methods, &reply).await?,
             Ok(Admission::NotAllowed(methods)) => {
                 answer::method_not_allowed(session, methods, &reply).await?;
             }
             Ok(Admission::Health(health)) => answer::health(session, health, &reply).await?,
+            Ok(Admission::Minted(body)) => answer::minted(session, body, &reply).await?,
+            Ok(Admission::PublicKeys(keys)) => answer::public_keys(session, keys, &reply).await?,
             Ok(Admission::MustRefetch) => answer::must_refetch(session, &reply).await?,
             Err(refusal) => answer::refuse(session, &refusal, &reply).await?,
         }
@@ -178,7 +180,7 @@ impl ProxyHttp for Gateway {
         match answer::relabel(upstream_response, admitted, &reply) {
             Ok(head) => *upstream_response = head,
             Err(refusal) if answer::has_body(upstream_response, session.req_header()) => {
-                *upstream_response = answer::refusal_head_chunked(&refusal, &reply)?;
+                *upstream_response = answer::refusal_head_chunked(&refusal, &reply);
                 ctx.replacement = Some(Replacement::of(refusal));
             }
             Err(refusal) => {
@@ -233,7 +235,9 @@ impl ProxyHttp for Gateway {
         let stage = std::mem::take(&mut ctx.stage);
         let reply = Reply::to(ctx, &self.state);
         let written = match (stage, ctx.refetch) {
-            (Stage::Permitted(admitted), true) => held::serve(&self.state, session, &admitted, &reply).await,
+            (Stage::Permitted(admitted), true) => {
+                Box::pin(held::serve(&self.state, session, &admitted, &reply)).await
+            }
             _ => answer::refuse(session, &refused, &reply).await,
         };
         let error_code = session.response_written().map_or(0, |head| head.status.as_u16());

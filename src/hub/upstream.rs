@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use pingora_core::protocols::tls::CaType;
 use pingora_core::upstreams::peer::{ALPN, HttpPeer, HttpUpstreamRequestPolicy};
+use pingora_core::{ErrorType, OrErr as _};
 use pingora_http::RequestHeader;
 use shapegate_core::code::{Code, Refusal};
 use shapegate_core::upstream::{Secret, UpstreamBase, UpstreamRequest};
@@ -25,6 +26,13 @@ pub const READ_TIMEOUT: Duration = Duration::from_secs(60);
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an idle connection is kept; Electric closes them after 60 s.
 pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+
+/// The name of W3C trace context.
+pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Room for the headers of any request, so that adding one never moves the others.
+const HEADERS_ROOM: usize = 12;
 
 /// What configuration says of an upstream.
 #[derive(Debug)]
@@ -185,25 +193,36 @@ impl Upstream {
     /// When the built target is not a request target: a fault of ours, never of a client.
     pub fn head(&self, request: &UpstreamRequest, along: &Along) -> pingora_core::Result<RequestHeader> {
         let target = request.target_with(self.settings.secret.as_ref());
-        let mut head = RequestHeader::build_no_case(request.verb().as_str(), target.as_bytes(), Some(8))?;
-        head.insert_header(header::HOST, &self.host)?;
-        head.insert_header(header::ACCEPT, HeaderValue::from_static(request.accept()))?;
-        head.insert_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))?;
+        let built = http::Request::builder()
+            .method(request.verb().as_str())
+            .uri(target)
+            .body(());
+        let request_line = built.explain_err(ErrorType::InternalError, |_| "not a request target")?;
+        let (mut parts, ()) = request_line.into_parts();
+        parts.headers = self.headers(request, along);
+        Ok(RequestHeader::from(parts))
+    }
+
+    fn headers(&self, request: &UpstreamRequest, along: &Along) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(HEADERS_ROOM);
+        headers.insert(header::HOST, self.host.clone());
+        headers.insert(header::ACCEPT, HeaderValue::from_static(request.accept()));
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let optional = [
-            (header::IF_NONE_MATCH, &along.if_none_match),
-            (HeaderName::from_static("traceparent"), &along.traceparent),
-            (HeaderName::from_static("x-request-id"), &along.request_id),
+            (&header::IF_NONE_MATCH, &along.if_none_match),
+            (&TRACEPARENT, &along.traceparent),
+            (&X_REQUEST_ID, &along.request_id),
         ];
         for (name, value) in optional {
             if let Some(value) = value {
-                head.insert_header(name, value)?;
+                headers.insert(name, value.clone());
             }
         }
         if let Some(body) = request.body() {
-            head.insert_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
-            head.insert_header(header::CONTENT_LENGTH, HeaderValue::from(body.len()))?;
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
-        Ok(head)
+        headers
     }
 }
 

@@ -2,6 +2,7 @@
 
 use shapegate_core::code::{Code, Refusal};
 use shapegate_core::json::JsonError;
+use shapegate_core::shape_claims::ShapeClaimError;
 
 /// Why a credential is refused. The text goes to the log; text of others in it is quoted and short.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -58,6 +59,8 @@ pub(crate) enum Fault {
     IssuedLater,
     #[error("the token lasts longer than this issuer's may")]
     LastsTooLong,
+    #[error("the key that signed the token is retired")]
+    KeyRetired,
     #[error("the token has expired")]
     Expired,
     #[error("the claim for {name:?} is {has}; {wants} is expected")]
@@ -66,6 +69,8 @@ pub(crate) enum Fault {
         has: &'static str,
         wants: &'static str,
     },
+    #[error("the token signs no shape: {0}")]
+    Shape(ShapeClaimError),
 }
 
 impl Fault {
@@ -79,6 +84,7 @@ impl Fault {
                 Code::Forbidden,
                 "The token is valid, but a claim in it is not of the expected type.",
             ),
+            Self::Shape(_) => (Code::Forbidden, "The token is valid, but it signs no shape."),
             _ => (Code::TokenInvalid, "The credential is not valid here."),
         };
         Refusal::new(code, message).with_detail(self.to_string())

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use shapegate_core::identity::{Identity, IdentitySource};
-use shapegate_core::time::{Now, Until};
+use shapegate_core::time::{Now, UnixMillis, Until};
 
 use super::claims::{self, AudienceRule, ClaimRules, Claims};
 use super::fault::{Fault, quoted};
@@ -75,12 +75,63 @@ pub(crate) struct Issuer {
     name: Arc<str>,
     keys: KeyRing,
     rules: ClaimRules,
-    token_type: Option<String>,
+    types: TokenTypes,
     mappings: Vec<ClaimMapping>,
 }
 
+/// Which `typ` of a token is taken, none included.
+#[derive(Debug)]
+enum TokenTypes {
+    /// That of credentials: none, `JWT` and `at+jwt`.
+    Usual,
+    /// Those, and that of shape tokens. Published shape tokens are plain `JWT`.
+    UsualAndShape,
+    /// This one.
+    Only(String),
+}
+
+impl TokenTypes {
+    fn take(&self, kind: Option<&str>) -> bool {
+        let usual = |kind: &str| USUAL_TYPES.iter().any(|usual| kind.eq_ignore_ascii_case(usual));
+        match (self, kind) {
+            (Self::Only(only), Some(kind)) => kind.eq_ignore_ascii_case(without_application(only)),
+            (Self::Only(_), None) => false,
+            (_, None) => true,
+            (Self::Usual, Some(kind)) => usual(kind),
+            (Self::UsualAndShape, Some(kind)) => usual(kind) || kind.eq_ignore_ascii_case(SHAPE_TOKEN_TYPE),
+        }
+    }
+}
+
+/// What of a token counts once its signature holds.
+pub(crate) struct VerifiedClaims {
+    /// All of its claims.
+    pub(crate) claims: Claims,
+    /// The first moment at which it no longer holds.
+    pub(crate) end: UnixMillis,
+}
+
 impl Issuer {
+    /// An issuer of users' tokens.
     pub(crate) fn compile(source: IssuerSource) -> Result<(Self, Vec<KeyWarning>), IssuerError> {
+        check_token_type(source.token_type.as_deref())?;
+        let types = source
+            .token_type
+            .clone()
+            .map_or(TokenTypes::Usual, TokenTypes::Only);
+        Self::assemble(source, types)
+    }
+
+    /// An issuer of tokens that sign shapes.
+    pub(crate) fn compile_for_shapes(source: IssuerSource) -> Result<(Self, Vec<KeyWarning>), IssuerError> {
+        let types = source
+            .token_type
+            .clone()
+            .map_or(TokenTypes::UsualAndShape, TokenTypes::Only);
+        Self::assemble(source, types)
+    }
+
+    fn assemble(source: IssuerSource, types: TokenTypes) -> Result<(Self, Vec<KeyWarning>), IssuerError> {
         check(&source)?;
         let (keys, warnings) =
             KeyRing::read(&source.keys).map_err(|(place, error)| IssuerError::Key { place, error })?;
@@ -91,7 +142,7 @@ impl Issuer {
                 audience: source.audience,
                 lifetime_max: source.lifetime_max,
             },
-            token_type: source.token_type,
+            types,
             mappings: source.claims,
         };
         Ok((issuer, warnings))
@@ -109,9 +160,7 @@ impl Issuer {
         now: Now,
         checked: &AtomicU64,
     ) -> Result<Identity, Fault> {
-        self.check_signature(token, checked)?;
-        self.check_type(&token.header)?;
-        let end = self.rules.check(&claims, now)?;
+        let VerifiedClaims { claims, end } = self.verify_claims(token, claims, now, checked)?;
         let subject = claims::subject(&claims)?;
         let (mapped, claims) = mapping::apply(&self.mappings, claims)?;
         Ok(Identity::new(IdentitySource {
@@ -121,6 +170,20 @@ impl Issuer {
             claims,
             valid_until: Some(Until::at_wall(now, end)),
         }))
+    }
+
+    /// The same, without making a user of it.
+    pub(crate) fn verify_claims(
+        &self,
+        token: &Jws<'_>,
+        claims: Claims,
+        now: Now,
+        checked: &AtomicU64,
+    ) -> Result<VerifiedClaims, Fault> {
+        self.check_signature(token, checked)?;
+        self.check_type(&token.header)?;
+        let end = self.rules.check(&claims, now)?;
+        Ok(VerifiedClaims { claims, end })
     }
 
     fn check_signature(&self, token: &Jws<'_>, checked: &AtomicU64) -> Result<(), Fault> {
@@ -154,12 +217,7 @@ impl Issuer {
 
     fn check_type(&self, header: &Header) -> Result<(), Fault> {
         let kind = header.kind.as_deref().map(without_application);
-        let taken = match (kind, &self.token_type) {
-            (Some(kind), Some(only)) => kind.eq_ignore_ascii_case(without_application(only)),
-            (Some(kind), None) => USUAL_TYPES.iter().any(|usual| kind.eq_ignore_ascii_case(usual)),
-            (None, only) => only.is_none(),
-        };
-        if taken {
+        if self.types.take(kind) {
             Ok(())
         } else {
             Err(Fault::TypeRefused(kind.map(quoted).unwrap_or_default()))
@@ -184,7 +242,6 @@ fn check(source: &IssuerSource) -> Result<(), IssuerError> {
         return Err(IssuerError::LifetimeZero);
     }
     check_audience(&source.audience)?;
-    check_token_type(source.token_type.as_deref())?;
     let mut names = HashSet::new();
     match source.claims.iter().find(|mapping| !names.insert(mapping.name())) {
         Some(twice) => Err(IssuerError::ClaimTwice(twice.name().to_owned())),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
 use shapegate_core::identity::Identity;
-use shapegate_core::time::Now;
+use shapegate_core::time::{Now, Until};
 
 /// How much is remembered. When it is full, what was not asked for lately makes room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,19 +32,31 @@ impl Default for MemoryLimits {
 /// ended one is never handed out.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
+/// What a verified token amounts to.
+pub(crate) trait Remembered {
+    /// When it ends; `None` when it does not.
+    fn valid_until(&self) -> Option<Until>;
+}
+
+impl Remembered for Identity {
+    fn valid_until(&self) -> Option<Until> {
+        self.valid_until()
+    }
+}
+
 /// Remembers by the whole token: the signature as well, so that nobody finds an entry without having seen
 /// a token that verified.
 ///
 /// Two tokens that say the same (renewed ones, or the two signatures that ECDSA has for everything) are two
 /// entries with an [`Identity`] each; that these are equal in all but their number costs a second decision
 /// and can give nobody another's. What did not verify is not remembered.
-pub(crate) struct TokenMemory {
-    cache: Cache<TokenKey, Arc<Identity>, Weight>,
+pub(crate) struct TokenMemory<V = Identity> {
+    cache: Cache<TokenKey, Arc<V>, Weight>,
     /// When the next search for ended ones is due, in milliseconds of the monotonic clock.
     sweep_due: AtomicU64,
 }
 
-impl TokenMemory {
+impl<V: Remembered> TokenMemory<V> {
     pub(crate) fn new(limits: MemoryLimits) -> Self {
         let tokens = limits.tokens_max.max(1);
         let per_token = limits.bytes_max / u64::try_from(tokens).unwrap_or(u64::MAX);
@@ -62,18 +74,18 @@ impl TokenMemory {
     }
 
     /// Who sent this token, if it verified before and holds still. Allocates nothing.
-    pub(crate) fn recall(&self, token: &[u8], now: Now) -> Option<Arc<Identity>> {
-        let identity = self.cache.get(&Token(token))?;
-        if is_over(&identity, now) {
+    pub(crate) fn recall(&self, token: &[u8], now: Now) -> Option<Arc<V>> {
+        let remembered = self.cache.get(&Token(token))?;
+        if is_over(&*remembered, now) {
             self.cache.remove(&Token(token));
             return None;
         }
-        Some(identity)
+        Some(remembered)
     }
 
-    pub(crate) fn remember(&self, token: &[u8], identity: &Arc<Identity>, now: Now) {
+    pub(crate) fn remember(&self, token: &[u8], value: &Arc<V>, now: Now) {
         self.sweep(now);
-        self.cache.insert(TokenKey(token.into()), Arc::clone(identity));
+        self.cache.insert(TokenKey(token.into()), Arc::clone(value));
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -92,13 +104,13 @@ impl TokenMemory {
                 .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
         {
-            self.cache.retain(|_, identity| !is_over(identity, now));
+            self.cache.retain(|_, value| !is_over(&**value, now));
         }
     }
 }
 
-fn is_over(identity: &Identity, now: Now) -> bool {
-    identity.valid_until().is_some_and(|until| until.is_over(now))
+fn is_over(value: &impl Remembered, now: Now) -> bool {
+    value.valid_until().is_some_and(|until| until.is_over(now))
 }
 
 /// A token as a key, owned.
@@ -151,8 +163,8 @@ const ENTRY_BYTES: u64 = 1024;
 /// under `user.claims`, each text and each map an allocation.
 const CLAIMS_FACTOR: u64 = 8;
 
-impl Weighter<TokenKey, Arc<Identity>> for Weight {
-    fn weight(&self, key: &TokenKey, _: &Arc<Identity>) -> u64 {
+impl<V> Weighter<TokenKey, Arc<V>> for Weight {
+    fn weight(&self, key: &TokenKey, _: &Arc<V>) -> u64 {
         let token = u64::try_from(key.0.len()).unwrap_or(u64::MAX);
         token
             .saturating_mul(1 + CLAIMS_FACTOR)

@@ -1,7 +1,9 @@
 //! From checked values to what requests are served with.
 
+use super::gatekeeper::gatekeeper;
 use super::{Router, Snapshot, Tenant};
 use crate::config::{Config, DEFAULT_TENANT, ElectricSettings};
+use crate::gatekeeper::{RingError, VerifierError};
 use crate::hub::{Upstream, UpstreamSettings};
 use crate::identity::{IdentityError, IdentityMethods, IdentitySources, MemoryLimits};
 use aws_lc_rs::digest;
@@ -18,6 +20,17 @@ pub enum CompileError {
     /// The path or source id of the upstream.
     #[error("electric: {0}")]
     Base(#[from] BaseError),
+    /// The keys that sign tokens.
+    #[error("gatekeeper: key {}: {error}", place + 1)]
+    SigningKeys {
+        /// Its place in `keys`, from 0.
+        place: usize,
+        /// Why.
+        error: RingError,
+    },
+    /// Those whose tokens sign shapes.
+    #[error("gatekeeper: {0}")]
+    Verifier(#[from] VerifierError),
     /// The host of the upstream.
     #[error("electric: its host does not make a header")]
     Host,
@@ -30,10 +43,11 @@ pub enum CompileError {
 pub fn compile(config: &Config) -> Result<Snapshot, CompileError> {
     let tenant = Tenant {
         id: DEFAULT_TENANT.into(),
-        router: Router::new(&config.shapes),
+        router: Router::new(&config.shapes, config.gatekeeper.as_ref()),
         identity: identity(config)?,
         cors: config.cors.clone(),
         upstream: Arc::new(upstream(&config.electric)?),
+        gatekeeper: gatekeeper(config)?,
     };
     Ok(Snapshot::new(Arc::new(tenant)))
 }

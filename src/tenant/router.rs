@@ -1,8 +1,10 @@
 //! From a raw path to the shapes behind it.
 
 use crate::config::{
-    CheckedShape, OPEN_ROUTE_LAST, PathPattern, Segment, SubsetSetting, TableSetting, is_capture_text,
+    CheckedShape, GatekeeperSettings, OPEN_ROUTE_LAST, PathPattern, Segment, SubsetSetting, TableSetting,
+    is_capture_text,
 };
+use crate::gatekeeper::{JWKS_PATH, MintPath};
 use http::Method;
 use shapegate_core::code::{Code, Refusal};
 use shapegate_core::policy::{Access, ShapePolicy};
@@ -21,12 +23,17 @@ pub struct Router {
     fixed: HashMap<Box<str>, Target>,
     /// Routes with captures, by their number of segments.
     captured: HashMap<usize, Vec<(PathPattern, Target)>>,
+    mint: Option<MintPath>,
+    /// Whether subsets of signed shapes may be read.
+    signed_takes_post: bool,
 }
 
 #[derive(Clone, Copy)]
 enum Target {
     Shapes(usize),
     Health,
+    Signed,
+    PublicKeys,
 }
 
 /// One path and its shapes.
@@ -81,13 +88,24 @@ pub enum Found<'t> {
     Shapes(Endpoint<'t>),
     /// The upstream's health, in Electric's form.
     Health,
+    /// A token for the table of this raw segment.
+    Mint(Box<str>),
+    /// A shape that a token signs.
+    Signed {
+        /// Whether `POST` is taken, for subsets of it.
+        takes_post: bool,
+    },
+    /// The public keys of such tokens.
+    PublicKeys,
 }
 
 impl Found<'_> {
     /// The methods that it takes, as `Allow` has them.
     pub fn methods(&self) -> &'static str {
         match self {
-            Self::Health => "GET, HEAD, OPTIONS",
+            Self::Health | Self::PublicKeys | Self::Signed { takes_post: false } => "GET, HEAD, OPTIONS",
+            Self::Signed { takes_post: true } => "GET, HEAD, POST, OPTIONS",
+            Self::Mint(_) => "POST, OPTIONS",
             Self::Shapes(endpoint) => match (endpoint.route.takes_post, endpoint.route.takes_delete) {
                 (false, false) => "GET, HEAD, OPTIONS",
                 (true, false) => "GET, HEAD, POST, OPTIONS",
@@ -101,12 +119,21 @@ impl Found<'_> {
     pub fn verb(&self, method: &Method) -> Option<Verb> {
         let verb = Verb::of_method(method.as_str())?;
         let taken = match (verb, self) {
+            (Verb::Get | Verb::Head, Self::Mint(_)) => false,
             (Verb::Get | Verb::Head, _) => true,
+            (Verb::Post, Self::Mint(_)) => true,
+            (Verb::Post, Self::Signed { takes_post }) => *takes_post,
             (Verb::Post, Self::Shapes(endpoint)) => endpoint.route.takes_post,
             (Verb::Delete, Self::Shapes(endpoint)) => endpoint.route.takes_delete,
-            (_, Self::Health) => false,
+            (_, Self::Health | Self::PublicKeys | Self::Mint(_) | Self::Signed { .. }) => false,
         };
         taken.then_some(verb)
+    }
+
+    /// Whether there is nothing here for a method: tokens are posted for, and a page that is opened at that
+    /// address is not found, as in the published example.
+    pub fn hides(&self, method: &Method) -> bool {
+        matches!(self, Self::Mint(_)) && matches!(*method, Method::GET | Method::HEAD)
     }
 }
 
@@ -155,11 +182,13 @@ impl<'t> Endpoint<'t> {
 
 impl Router {
     /// Routes to shapes, whose paths are known not to overlap.
-    pub fn new(shapes: &[CheckedShape]) -> Self {
+    pub fn new(shapes: &[CheckedShape], gatekeeper: Option<&GatekeeperSettings>) -> Self {
         let mut router = Self {
             routes: Vec::new(),
             fixed: HashMap::new(),
             captured: HashMap::new(),
+            mint: None,
+            signed_takes_post: false,
         };
         let mut known: HashMap<&PathPattern, usize> = HashMap::new();
         for shape in shapes {
@@ -171,7 +200,23 @@ impl Router {
                 route.shapes.push(ServedShape::new(shape));
             }
         }
+        if let Some(gatekeeper) = gatekeeper {
+            router.add_gatekeeper(gatekeeper);
+        }
         router
+    }
+
+    fn add_gatekeeper(&mut self, gatekeeper: &GatekeeperSettings) {
+        if let Some(mint) = &gatekeeper.mint {
+            self.mint = Some(mint.path.value.clone());
+            self.fixed.insert(JWKS_PATH.into(), Target::PublicKeys);
+        }
+        if let Some(verify) = &gatekeeper.verify {
+            self.signed_takes_post = verify.unsigned.subset.is_some();
+            for path in &verify.paths {
+                self.add_target(path.value.clone(), Target::Signed);
+            }
+        }
     }
 
     fn add_route(&mut self, shape: &CheckedShape) -> usize {
@@ -208,6 +253,9 @@ impl Router {
         if let Some(target) = self.fixed.get(path) {
             return self.found(*target, Vec::new());
         }
+        if let Some(table) = self.mint.as_ref().and_then(|mint| mint.table(path)) {
+            return Some(Found::Mint(table.into()));
+        }
         let rest = path.strip_prefix('/').filter(|_| !self.captured.is_empty())?;
         let candidates = self.captured.get(&rest.split('/').count())?;
         let (target, captures) = candidates
@@ -219,6 +267,10 @@ impl Router {
     fn found(&self, target: Target, captures: Vec<(Arc<str>, Scalar)>) -> Option<Found<'_>> {
         match target {
             Target::Health => Some(Found::Health),
+            Target::PublicKeys => Some(Found::PublicKeys),
+            Target::Signed => Some(Found::Signed {
+                takes_post: self.signed_takes_post,
+            }),
             Target::Shapes(index) => Some(Found::Shapes(Endpoint {
                 route: self.routes.get(index)?,
                 captures,

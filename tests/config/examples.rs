@@ -1,5 +1,6 @@
-use crate::support::{Given, accepted, accepted_in, load_in};
+use crate::support::{Given, PUBLIC_KEYS, accepted, accepted_in, load_in, private_key};
 use shapegate::config::{AccessSetting, AdminListen, Origins, TableSetting};
+use shapegate::gatekeeper::SigningAlgorithm;
 use shapegate::tenant;
 use std::time::Duration;
 
@@ -13,17 +14,24 @@ fn every_example_is_right_and_compiles() {
     let given = Given::new()
         .variable("SHAPEGATE_DEMO_ELECTRIC_URL", "http://127.0.0.1:3001")
         .variable("SHAPEGATE_DEMO_ELECTRIC_SECRET", "demo")
-        .variable("SHAPEGATE_DEMO_JWT_SECRET", "0123456789abcdef0123456789abcdef");
+        .variable("SHAPEGATE_DEMO_JWT_SECRET", "0123456789abcdef0123456789abcdef")
+        .variable("AUTH_SECRET", "0123456789abcdef0123456789abcdef")
+        .file("/etc/gatekeeper.pem", &private_key(SigningAlgorithm::Es256))
+        .file("/etc/gatekeeper-jwks.json", PUBLIC_KEYS);
     let folder = std::fs::read_dir(format!("{}/conf", env!("CARGO_MANIFEST_DIR"))).unwrap();
     let names: Vec<String> = folder
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    assert!(names.len() >= 4, "{names:?}");
+    assert!(names.len() >= 7, "{names:?}");
     for name in names {
         let loaded =
             load_in(&example(&name), &given).unwrap_or_else(|problems| panic!("{name}:\n{problems}"));
         assert_eq!(loaded.warnings.render(), "", "{name}");
         assert!(tenant::compile(&loaded.config).is_ok(), "{name}");
+        let printed = loaded.print();
+        let again =
+            load_in(&printed, &given).unwrap_or_else(|problems| panic!("{name}:\n{printed}\n{problems}"));
+        assert_eq!(again.print(), printed, "{name}");
     }
 }
 

@@ -164,7 +164,7 @@ shapes:
   users: { columns: [id], rules: [] }
   posts: { table: posts, columns: [], rules: [{ rows: some }] }
 limits: { body_bytes_max: 256 }
-gatekeeper: {}
+cluster: {}
 ";
     let rendered = refused(text);
     let lines: Vec<&str> = rendered
@@ -186,7 +186,7 @@ gatekeeper: {}
             "error: columns: no column is named",
             "error: `rows` cannot be `some`",
             "error: `body_bytes_max` must be a size, not `256`",
-            "error: `gatekeeper` is not yet supported",
+            "error: `cluster` is not yet supported",
         ],
         "{rendered}"
     );

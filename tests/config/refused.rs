@@ -142,7 +142,6 @@ fn one_issuer_is_there_once() {
 #[test]
 fn what_comes_later_is_told_as_such() {
     for (text, key) in [
-        (and("gatekeeper: { mint: { ttl: 5m } }\n"), "gatekeeper"),
         (
             and("cluster: { redis: { url: { env: REDIS_URL } } }\n"),
             "cluster",

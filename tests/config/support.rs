@@ -1,6 +1,9 @@
 //! A machine that exists in memory only.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use shapegate::config::{FileContent, Loaded, Problems, Surroundings, load_texts};
+use shapegate::gatekeeper::{SigningAlgorithm, generate_private_key};
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -106,4 +109,13 @@ pub(crate) fn with_shape(lines: &str) -> String {
 /// A right configuration with more below.
 pub(crate) fn and(more: &str) -> String {
     format!("{ELECTRIC}{IDENTITY}{SHAPES}{more}")
+}
+
+/// A set of one public key (RFC 7517, appendix A.1).
+pub(crate) const PUBLIC_KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM","use":"sig","kid":"1"}]}"#;
+
+/// A fresh private key in PEM.
+pub(crate) fn private_key(algorithm: SigningAlgorithm) -> String {
+    let der = STANDARD.encode(generate_private_key(algorithm).unwrap());
+    format!("-----BEGIN PRIVATE KEY-----\n{der}\n-----END PRIVATE KEY-----\n")
 }

@@ -65,17 +65,19 @@ pub struct Varies {
 impl Varies {
     /// The value of `vary`; `None` when nothing decides.
     #[must_use]
-    pub fn header(self) -> Option<String> {
+    pub fn header(self) -> Option<Cow<'static, str>> {
         let names = [
             (self.authorization, "authorization"),
             (self.cookie, "cookie"),
             (self.origin, "origin"),
             (self.accept_encoding, "accept-encoding"),
         ];
-        let names: Vec<&str> = names
+        let mut names = names
             .into_iter()
-            .filter_map(|(there, name)| there.then_some(name))
-            .collect();
-        (!names.is_empty()).then(|| names.join(", "))
+            .filter_map(|(there, name)| there.then_some(name));
+        let first = names.next()?;
+        Some(names.fold(Cow::Borrowed(first), |list, name| {
+            Cow::Owned(format!("{list}, {name}"))
+        }))
     }
 }

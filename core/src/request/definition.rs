@@ -200,7 +200,7 @@ fn parameter_index(name: &str) -> Option<u16> {
 }
 
 /// A parameter's number: digits without a sign or a leading zero. Too large a number is the largest.
-pub(super) fn parameter_number(digits: &str) -> Option<u16> {
+pub(crate) fn parameter_number(digits: &str) -> Option<u16> {
     let lawful = !digits.starts_with('0') && !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     lawful.then(|| digits.parse().unwrap_or(u16::MAX))
 }

@@ -5,8 +5,9 @@ import { comesUp, start } from "./program.js"
 export const ELECTRIC_SECRET = "the secret that only the gateway knows"
 
 /** Starts a stand-in with the demo's tables; it ends with the test. */
-export async function startOrigin(t, flags = []) {
-  const program = start(t, "shapegate-origin", ["--listen", "127.0.0.1:0", "--secret", ELECTRIC_SECRET, ...flags])
+export async function startOrigin(t, flags = [], { secret } = { secret: ELECTRIC_SECRET }) {
+  const guard = secret ? ["--secret", secret] : []
+  const program = start(t, "shapegate-origin", ["--listen", "127.0.0.1:0", ...guard, ...flags])
   const address = await comesUp(program, async () => /127\.0\.0\.1:\d+/.exec(program.output)?.[0])
   return new Origin(`http://${address}`)
 }

@@ -3,7 +3,7 @@
 import { spawn } from "node:child_process"
 import { createServer } from "node:net"
 import { fileURLToPath } from "node:url"
-import { join } from "node:path"
+import { resolve } from "node:path"
 
 const PROGRAMS = process.env.SHAPEGATE_PROGRAMS ?? fileURLToPath(new URL("../../../target/debug", import.meta.url))
 const START_MS = 30_000
@@ -18,9 +18,9 @@ export async function freePort() {
   return port
 }
 
-/** Starts a program; it ends with the test `t`. */
+/** Starts a program, ours by its name or another by its path; it ends with the test `t`. */
 export function start(t, name, args, env = {}) {
-  const child = spawn(join(PROGRAMS, name), args, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] })
+  const child = spawn(resolve(PROGRAMS, name), args, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] })
   const program = { name, output: "", ended: false }
   const collect = (chunk) => (program.output += chunk)
   child.stdout.setEncoding("utf8").on("data", collect)

@@ -1,0 +1,215 @@
+//! Verifying: whose token it is, and what it signs.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use shapegate_core::code::{Code, Refusal};
+use shapegate_core::definition::Log;
+use shapegate_core::handle::HandleTagger;
+use shapegate_core::permit::Allowed;
+use shapegate_core::policy::SignedTerms;
+use shapegate_core::request::{Asked, AskedDefinition};
+use shapegate_core::shape_claims::{SignedShape, Unsigned};
+use shapegate_core::time::{Now, UnixMillis, Until};
+
+use crate::identity::{
+    AudienceRule, CredentialHeaders, Fault, Issuer, IssuerError, IssuerSource, Jws, MemoryLimits, Remembered,
+    SHAPE_TOKEN_TYPE, TokenMemory, VerifiedClaims, issuer_claim, quoted, read_claims,
+};
+
+use super::keys::SigningKeys;
+
+/// What verifying depends on.
+pub struct VerifySettings {
+    /// The tenant's id.
+    pub tenant: Arc<str>,
+    /// Issuers of shape tokens besides the own one.
+    pub issuers: Vec<IssuerSource>,
+    /// What a token does not sign.
+    pub unsigned: Unsigned,
+    /// Binds handles.
+    pub tagger: Option<HandleTagger>,
+    /// How many tokens are remembered.
+    pub memory: MemoryLimits,
+}
+
+/// Why tokens cannot be verified.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VerifierError {
+    /// An issuer is refused.
+    #[error("issuer {0:?}: {1}")]
+    Issuer(String, IssuerError),
+}
+
+/// A token that was verified.
+pub struct ShapeToken {
+    shape: SignedShape,
+    issuer: Arc<str>,
+    until: Until,
+    /// What was first asked with it, and allowed: a client asks in one way, for one log or the other.
+    answered: [OnceLock<(AskedDefinition, Arc<Allowed>)>; 2],
+}
+
+impl Remembered for ShapeToken {
+    fn valid_until(&self) -> Option<Until> {
+        Some(self.until)
+    }
+}
+
+/// An issuer, and the moments at which its keys end.
+struct ShapeIssuer {
+    issuer: Issuer,
+    own: bool,
+}
+
+/// Verifies the shape tokens of one tenant.
+///
+/// As with users' tokens, new keys are a new one of these, which remembers nothing.
+pub struct Verifier {
+    tenant: Arc<str>,
+    issuers: HashMap<Arc<str>, ShapeIssuer>,
+    ends: HashMap<Box<str>, UnixMillis>,
+    unsigned: Unsigned,
+    tagger: Option<HandleTagger>,
+    memory: TokenMemory<ShapeToken>,
+    signatures_checked: AtomicU64,
+}
+
+impl Verifier {
+    /// A verifier of tokens of the own issuer, if there is one, and of others.
+    ///
+    /// # Errors
+    /// The first issuer that is refused.
+    pub fn new(settings: VerifySettings, own: Option<(&str, &SigningKeys)>) -> Result<Self, VerifierError> {
+        crate::identity::install_crypto();
+        let mut issuers = HashMap::new();
+        let ours = own.map(|(name, keys)| own_issuer(name, &settings.tenant, keys));
+        let is_own = ours.as_ref().map(|source| source.issuer.clone());
+        for source in ours.into_iter().chain(settings.issuers) {
+            let name = source.issuer.clone();
+            let refused = |error| VerifierError::Issuer(name.clone(), error);
+            if issuers.contains_key(name.as_str()) {
+                return Err(refused(IssuerError::IssuerTwice(name.clone())));
+            }
+            let own = is_own.as_deref() == Some(name.as_str());
+            let (issuer, _) = Issuer::compile_for_shapes(source).map_err(refused)?;
+            issuers.insert(Arc::clone(issuer.name()), ShapeIssuer { issuer, own });
+        }
+        let ends = own.map_or_else(HashMap::new, |(_, keys)| keys.ends());
+        Ok(Self {
+            tenant: settings.tenant,
+            issuers,
+            ends,
+            unsigned: settings.unsigned,
+            tagger: settings.tagger,
+            memory: TokenMemory::new(settings.memory),
+            signatures_checked: AtomicU64::new(0),
+        })
+    }
+
+    /// Whether subsets of signed shapes may be read.
+    pub fn allows_subsets(&self) -> bool {
+        self.unsigned.subset.is_some()
+    }
+
+    /// How many signatures were checked since this was made.
+    pub fn signatures_checked(&self) -> u64 {
+        self.signatures_checked.load(Ordering::Relaxed)
+    }
+
+    /// The token that these headers carry.
+    ///
+    /// # Errors
+    /// 401 for none, and for one that is not valid here; 403 for a valid one that signs no shape; 400 for several.
+    pub fn authenticate(
+        &self,
+        headers: &CredentialHeaders<'_>,
+        now: Now,
+    ) -> Result<Arc<ShapeToken>, Refusal> {
+        let token = headers
+            .bearer()
+            .map_err(|fault| fault.refusal())?
+            .ok_or_else(|| {
+                Refusal::new(
+                    Code::TokenMissing,
+                    "A token is needed: send Authorization: Bearer …",
+                )
+            })?;
+        if let Some(known) = self.memory.recall(token, now) {
+            return Ok(known);
+        }
+        let verified = self.verify(token, now).map_err(|fault| fault.refusal())?;
+        let verified = Arc::new(verified);
+        self.memory.remember(token, &verified, now);
+        Ok(verified)
+    }
+
+    fn verify(&self, token: &[u8], now: Now) -> Result<ShapeToken, Fault> {
+        let jws = Jws::read(token)?;
+        let claims = read_claims(&jws)?;
+        let name = issuer_claim(&claims)?;
+        let ShapeIssuer { issuer, own } = self
+            .issuers
+            .get(&name)
+            .ok_or_else(|| Fault::IssuerUnknown(quoted(&name)))?;
+        let VerifiedClaims { claims, end } =
+            issuer.verify_claims(&jws, claims, now, &self.signatures_checked)?;
+        let key_end = jws
+            .header
+            .kid
+            .as_deref()
+            .filter(|_| *own)
+            .and_then(|kid| self.ends.get(kid));
+        let end = key_end.map_or(end, |key_end| end.min(*key_end));
+        if end <= now.wall {
+            return Err(Fault::KeyRetired);
+        }
+        Ok(ShapeToken {
+            shape: SignedShape::read(claims.get("shape")).map_err(Fault::Shape)?,
+            issuer: Arc::clone(issuer.name()),
+            until: Until::at_wall(now, end),
+            answered: [const { OnceLock::new() }; 2],
+        })
+    }
+
+    /// Decides whether what is asked is what the token signs.
+    ///
+    /// # Errors
+    /// 400 when no shape is asked for, 401 when the token is over, 403 when another one is.
+    pub fn decide(&self, token: &ShapeToken, asked: &Asked, now: Now) -> Result<Arc<Allowed>, Refusal> {
+        let [full, changes] = &token.answered;
+        let slot = match asked.log.unwrap_or_default() {
+            Log::Full => full,
+            Log::ChangesOnly => changes,
+        };
+        if let Some((definition, allowed)) = slot.get()
+            && *definition == asked.definition
+        {
+            return Ok(Arc::clone(allowed));
+        }
+        let terms = SignedTerms {
+            unsigned: &self.unsigned,
+            tenant: &self.tenant,
+            tagger: self.tagger.as_ref(),
+            until: token.until,
+            rule: &token.issuer,
+        };
+        let allowed = token.shape.allow(asked, &terms, now)?;
+        // Another request may have been first; its spelling is as good.
+        _ = slot.set((asked.definition.clone(), Arc::clone(&allowed)));
+        Ok(allowed)
+    }
+}
+
+/// What we sign ourselves: for this tenant alone, and of a type of its own.
+fn own_issuer(name: &str, tenant: &str, keys: &SigningKeys) -> IssuerSource {
+    IssuerSource {
+        issuer: name.to_owned(),
+        keys: keys.verifying().to_vec(),
+        audience: AudienceRule::Audience(vec![tenant.to_owned()]),
+        lifetime_max: None,
+        token_type: Some(SHAPE_TOKEN_TYPE.to_owned()),
+        claims: Vec::new(),
+    }
+}

@@ -1,0 +1,70 @@
+//! Requests for tokens: who asks, for which table, what they want signed, and what the rules make of it.
+
+use pingora_proxy::Session;
+use shapegate_core::code::{Code, Refusal};
+use shapegate_core::policy::{Access, RequestFacts};
+use shapegate_core::request::{Asked, MintBody};
+
+use super::{Admission, RequestHeaders, body, not_found, signed, target};
+use crate::gateway::state::{Loaded, State};
+use crate::tenant::Tenant;
+
+/// Mints a token for the table of a raw path segment.
+///
+/// Who asks comes first, so that nobody learns without a credential which tables there are.
+pub(super) async fn mint(
+    state: &State,
+    loaded: &Loaded,
+    session: &mut Session,
+    tenant: &Tenant,
+    segment: &str,
+) -> Result<Admission, Refusal> {
+    let minter = tenant.gatekeeper().minter.as_ref().ok_or_else(not_found)?;
+    let now = state.clock.now();
+    let headers = &session.req_header().headers;
+    let identity = tenant
+        .identity()
+        .authenticate(&signed::credentials(headers), now)?;
+    if identity.is_none() && minter.requires_identity() {
+        return Err(unknown());
+    }
+    let (table, shape) = minter.shape(segment)?;
+    if identity.is_none() && shape.policy().access() == Access::Required {
+        return Err(unknown());
+    }
+    let kind = body::form_or_json(headers, state.body_limits)?;
+    let read = match kind {
+        None => bytes::Bytes::new(),
+        Some(_) => body::read(session, state.body_limits, &*state.clock).await?,
+    };
+    let content = match kind {
+        _ if read.is_empty() => MintBody::Empty,
+        Some(body::Kind::Form) => MintBody::Form(&read),
+        _ => MintBody::Json(&read),
+    };
+    let head = session.req_header();
+    let (_, query) = target(head)?;
+    let mut asked = Asked::to_sign(table, query, content, shape.declared())?;
+    let captures = shape.captured(&mut asked)?;
+    let facts = RequestFacts {
+        method: head.method.as_str(),
+        path: &captures,
+        query: &asked.query,
+        headers: &RequestHeaders(&head.headers),
+    };
+    let allowed = shape
+        .policy()
+        .judge(identity.as_deref(), &facts, &asked, loaded.no_facts(), now)?;
+    // What Electric would refuse for its length is refused before anybody holds a token for it.
+    allowed.encoded().check(tenant.upstream().base())?;
+    minter
+        .mint(shape, &allowed, identity.as_deref(), now)
+        .map(Admission::Minted)
+}
+
+fn unknown() -> Refusal {
+    Refusal::new(
+        Code::TokenMissing,
+        "A credential is needed: send Authorization: Bearer …",
+    )
+}

@@ -1,0 +1,66 @@
+//! Requests for shapes that a token signs: first whether a shape is asked for, then whose token came, then
+//! whether it is the shape that was signed.
+
+use std::sync::Arc;
+
+use http::header::{self, HeaderMap, HeaderValue};
+use pingora_http::RequestHeader;
+use pingora_proxy::Session;
+use shapegate_core::answer::Audience;
+use shapegate_core::code::Refusal;
+use shapegate_core::permit::Allowed;
+use shapegate_core::policy::require_shape;
+use shapegate_core::request::{Asked, Declared, Verb};
+use shapegate_core::time::Now;
+
+use super::{Admission, Serving, body, not_found, permit, target};
+use crate::gatekeeper::Verifier;
+use crate::gateway::context::RequestContext;
+use crate::gateway::state::State;
+use crate::identity::CredentialHeaders;
+use crate::tenant::Tenant;
+
+/// Admits a request at one of the paths where tokens are verified.
+pub(super) async fn admit(
+    state: &State,
+    session: &mut Session,
+    ctx: &RequestContext,
+    tenant: &Tenant,
+    verb: Verb,
+) -> Result<Admission, Refusal> {
+    let verifier = tenant.gatekeeper().verifier.as_ref().ok_or_else(not_found)?;
+    let now = state.clock.now();
+    let (mut asked, allowed) = judge(verifier, session.req_header(), verb, now)?;
+    state.metrics.dropped(asked.dropped);
+    if verb == Verb::Post {
+        body::check_head(&session.req_header().headers, state.body_limits)?;
+        let read = body::read(session, state.body_limits, &*state.clock).await?;
+        asked.take_body(&read)?;
+    }
+    let head = session.req_header();
+    let serving = Serving {
+        audience: Audience::Private,
+        shares: true,
+    };
+    permit(state, tenant, serving, &allowed, asked, head, ctx).await
+}
+
+/// What is asked, and what of it the token that came allows.
+pub(super) fn judge(
+    verifier: &Verifier,
+    head: &RequestHeader,
+    verb: Verb,
+    now: Now,
+) -> Result<(Asked, Arc<Allowed>), Refusal> {
+    let (_, query) = target(head)?;
+    let asked = Asked::parse(verb, query, &Declared::default())?;
+    require_shape(&asked)?;
+    let token = verifier.authenticate(&credentials(&head.headers), now)?;
+    let allowed = verifier.decide(&token, &asked, now)?;
+    Ok((asked, allowed))
+}
+
+pub(super) fn credentials(headers: &HeaderMap) -> CredentialHeaders<'_> {
+    let authorization = headers.get_all(header::AUTHORIZATION);
+    CredentialHeaders::new(authorization.iter().map(HeaderValue::as_bytes))
+}

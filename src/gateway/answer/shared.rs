@@ -1,0 +1,119 @@
+//! Answers that several clients get: labelled for each of them.
+
+use http::StatusCode;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
+use shapegate_core::answer::HeaderRule;
+use shapegate_core::request::Verb;
+
+use super::{
+    HEADERS_ROOM, Reply, Written, is_bodyless, is_bodyless_status, label, rebind, value_of, with_status,
+};
+use crate::gateway::admit::Admitted;
+use crate::gateway::state::State;
+use crate::hub::cache::Stored;
+use crate::hub::{Head, Source};
+
+static CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// The header that a client gets for an answer that is shared, whose body has `length` bytes if all of it
+/// has come. A condition of the client's that names the answer makes it 304.
+pub fn shared(
+    shared: &Head,
+    length: Option<usize>,
+    source: Source,
+    admitted: &Admitted,
+    reply: &Reply<'_>,
+) -> ResponseHeader {
+    let condition = admitted.along.if_none_match.as_ref();
+    let not_modified = shared.status() == StatusCode::OK && shared.is_named_by(condition);
+    let status = if not_modified {
+        StatusCode::NOT_MODIFIED
+    } else {
+        shared.status()
+    };
+    let mut headers = passed(shared, not_modified, admitted);
+    if !is_bodyless_status(status) && !headers.contains_key(header::CONTENT_LENGTH) {
+        match length.filter(|_| admitted.expected.verb != Verb::Head) {
+            Some(length) => headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length)),
+            None => headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
+        };
+    }
+    if let Some(told) = cache_status(source).filter(|_| reply.tells_source) {
+        headers.insert(&CACHE_STATUS, told);
+    }
+    label(
+        &mut headers,
+        status.as_u16(),
+        admitted,
+        shared.cache_control(),
+        reply,
+    );
+    with_status(status.as_u16(), headers)
+}
+
+/// What a client gets of a shared header; of a 304 there is no body to frame.
+fn passed(shared: &Head, not_modified: bool, admitted: &Admitted) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(HEADERS_ROOM);
+    for (name, value, rule) in shared.fields() {
+        match rule {
+            HeaderRule::Framing if not_modified => {}
+            HeaderRule::Pass | HeaderRule::Framing => {
+                headers.append(name, value.clone());
+            }
+            HeaderRule::Rebind => {
+                if let Some(value) = rebind(name, value, admitted.permit.handles()) {
+                    headers.insert(name, value);
+                }
+            }
+            HeaderRule::Drop => {}
+        }
+    }
+    headers
+}
+
+/// RFC 9211.
+fn cache_status(source: Source) -> Option<HeaderValue> {
+    let told = match source {
+        Source::Kept => return None,
+        Source::Joined => "shapegate; fwd=uri-miss; collapsed",
+        Source::Fetched => "shapegate; fwd=uri-miss",
+        Source::Revalidated => "shapegate; fwd=stale",
+        Source::Alone => "shapegate; fwd=bypass",
+    };
+    Some(HeaderValue::from_static(told))
+}
+
+/// Answers with what was kept.
+///
+/// # Errors
+/// When the client is gone.
+pub async fn kept(
+    state: &State,
+    session: &mut Session,
+    stored: &Stored,
+    admitted: &Admitted,
+    reply: &Reply<'_>,
+) -> Written {
+    let now = state.clock.now().monotonic;
+    let mut head = shared(&stored.head, Some(stored.length), Source::Kept, admitted, reply);
+    let age = HeaderValue::from(stored.head.age(now).as_secs());
+    head.insert_header(header::AGE, age)?;
+    if reply.tells_source {
+        let told = format!("shapegate; hit; ttl={}", stored.left(now).as_secs());
+        head.insert_header(&CACHE_STATUS, value_of(told.into()))?;
+    }
+    let bodyless = is_bodyless(session, &head) || stored.body.is_empty();
+    session.write_response_header(Box::new(head), bodyless).await?;
+    if bodyless {
+        return Ok(());
+    }
+    let last = stored.body.len().saturating_sub(1);
+    for (index, piece) in stored.body.iter().enumerate() {
+        session
+            .write_response_body(Some(piece.clone()), index == last)
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! The gatekeeper of a tenant, from checked values.
+
+use super::CompileError;
+use crate::config::{
+    Config, DEFAULT_TENANT, GatekeeperSettings, MintSetting, MintShapeSetting, VerifySetting,
+};
+use crate::gatekeeper::{
+    Gatekeeper, MintSettings, MintShape, Minter, SigningKeySource, SigningKeys, Verifier, VerifySettings,
+};
+use crate::identity::MemoryLimits;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) fn gatekeeper(config: &Config) -> Result<Gatekeeper, CompileError> {
+    let Some(settings) = &config.gatekeeper else {
+        return Ok(Gatekeeper::default());
+    };
+    let minter = settings
+        .mint
+        .as_ref()
+        .map(|mint| minter(config, settings, mint))
+        .transpose()?;
+    let verifier = settings
+        .verify
+        .as_ref()
+        .map(|verify| verifier(settings, verify, minter.as_ref()))
+        .transpose()?;
+    Ok(Gatekeeper { minter, verifier })
+}
+
+fn minter(
+    config: &Config,
+    settings: &GatekeeperSettings,
+    mint: &MintSetting,
+) -> Result<Minter, CompileError> {
+    let shapes: Vec<MintShape> = settings
+        .shapes
+        .iter()
+        .filter_map(|shape| mint_shape(config, shape))
+        .collect();
+    let longest = shapes
+        .iter()
+        .map(MintShape::ttl_max)
+        .fold(mint.ttl, Duration::max);
+    let sources: Vec<SigningKeySource> = mint.keys.iter().map(|key| key.source.clone()).collect();
+    let keys = SigningKeys::compile(&sources, longest)
+        .map_err(|(place, error)| CompileError::SigningKeys { place, error })?;
+    let settings = MintSettings {
+        issuer: mint.issuer.value.as_str().into(),
+        tenant: DEFAULT_TENANT.into(),
+        url: mint.url.as_str().into(),
+        path: mint.path.value.clone(),
+        external: mint.external,
+        ttl: mint.ttl,
+    };
+    Ok(Minter::new(settings, keys, shapes))
+}
+
+fn mint_shape(config: &Config, setting: &MintShapeSetting) -> Option<MintShape> {
+    let shape = config
+        .shapes
+        .iter()
+        .find(|shape| shape.settings.name.value == setting.name.value)?;
+    let ttls = shape
+        .settings
+        .rules
+        .iter()
+        .enumerate()
+        .filter_map(|(index, rule)| {
+            let ttl = rule.ttl.as_ref()?.value;
+            Some((Arc::from(format!("rules[{index}]")), ttl))
+        });
+    Some(MintShape::new(
+        Arc::clone(&shape.policy),
+        setting.declared.clone(),
+        shape.settings.path.value.names().cloned().collect(),
+        ttls.collect::<HashMap<_, _>>(),
+    ))
+}
+
+fn verifier(
+    settings: &GatekeeperSettings,
+    verify: &VerifySetting,
+    minter: Option<&Minter>,
+) -> Result<Verifier, CompileError> {
+    let own = minter.map(|minter| (minter.issuer(), minter.keys()));
+    let settings = VerifySettings {
+        tenant: DEFAULT_TENANT.into(),
+        issuers: verify.issuers.iter().map(|issuer| issuer.value.clone()).collect(),
+        unsigned: verify.unsigned.clone(),
+        tagger: settings.tagger.clone(),
+        memory: MemoryLimits::default(),
+    };
+    Ok(Verifier::new(settings, own)?)
+}
