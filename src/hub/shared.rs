@@ -2,7 +2,7 @@
 //!
 //! Nobody holds anybody: the filler keeps what has come until all may have read it, as far as there is room.
 //! Beyond that it keeps pace with the fastest reader, and those who are too far behind are cut: a log is then
-//! broken off, a stream of events ends after an event.
+//! broken off, a stream of events ends, unless the reader stands in the middle of one.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
