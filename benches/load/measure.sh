@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # Requests a second, held polls, one change for many. Sourced by benches/run.
 
 position='offset=-1&log=full'

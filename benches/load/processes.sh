@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # What is measured, and how it is started and ended. Sourced by benches/run, which sets `work` and `secret`.
 
 declare -A pids=() port=()
@@ -20,12 +20,12 @@ end() { # NAME...
 }
 
 start() { # NAME CORES PORT COMMAND...
-    local name=$1 on=$2 port=$3
+    local name=$1 on=$2 listens=$3
     shift 3
     taskset -c "$on" "$@" >"$work/$name.log" 2>&1 &
     pids[$name]=$!
     for _ in $(seq 100); do
-        (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return
+        (: <"/dev/tcp/127.0.0.1/$listens") 2>/dev/null && return
         kill -0 "${pids[$name]}" 2>/dev/null || break
         sleep 0.1
     done
