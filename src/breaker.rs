@@ -145,6 +145,10 @@ mod tests {
         assert!(!breaker.failed(at(900)));
         assert_eq!(breaker.pass(at(1_000)), Ok(()));
         breaker.abandoned();
-        assert_eq!(breaker.pass(at(1_000)), Ok(()), "a trial that was none is given again");
+        assert_eq!(
+            breaker.pass(at(1_000)),
+            Ok(()),
+            "a trial that was none is given again"
+        );
     }
 }

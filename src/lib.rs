@@ -9,5 +9,6 @@ pub mod gateway;
 pub mod hub;
 pub mod identity;
 pub mod logging;
+pub mod outbound;
 pub mod questions;
 pub mod tenant;

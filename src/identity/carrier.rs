@@ -158,7 +158,11 @@ mod tests {
             "Bearer  a.b.c",
             " Bearer a.b.c \t",
         ] {
-            assert_eq!(with_scheme(value.as_bytes(), BEARER), Some(&b"a.b.c"[..]), "{value:?}");
+            assert_eq!(
+                with_scheme(value.as_bytes(), BEARER),
+                Some(&b"a.b.c"[..]),
+                "{value:?}"
+            );
         }
     }
 

@@ -46,7 +46,10 @@ impl Opaque {
     }
 
     pub(super) fn remembered(&self) -> usize {
-        self.methods.iter().map(|(_, provider)| provider.remembered()).sum()
+        self.methods
+            .iter()
+            .map(|(_, provider)| provider.remembered())
+            .sum()
     }
 
     /// The one method that is asked. Headers that a client sets on purpose come before cookies, which browsers
@@ -55,7 +58,10 @@ impl Opaque {
         if self.methods.is_empty() {
             return Ok(headers.bearer()?.map_or(Chosen::Nothing, Chosen::Token));
         }
-        let others = self.headers.iter().filter(|name| headers.header(name) != Carried::Nothing);
+        let others = self
+            .headers
+            .iter()
+            .filter(|name| headers.header(name) != Carried::Nothing);
         let carriers = others.count() + usize::from(headers.authorization() != Carried::Nothing);
         match (carriers, headers.authorization()) {
             (0, _) => self.by_carrier(|carrier| matches!(carrier, Carrier::Cookie(_)), headers),
@@ -93,9 +99,14 @@ impl Opaque {
     /// scheme's other credentials.
     fn by_scheme<'a>(&'a self, value: &'a [u8]) -> Result<Chosen<'a>, Fault> {
         let prefixed = self.methods.iter().find_map(|(carrier, provider)| match carrier {
-            Carrier::Authorization { scheme, prefix: Some(prefix) } => {
+            Carrier::Authorization {
+                scheme,
+                prefix: Some(prefix),
+            } => {
                 let credential = with_scheme(value, scheme)?;
-                credential.starts_with(prefix.as_bytes()).then_some((provider, credential))
+                credential
+                    .starts_with(prefix.as_bytes())
+                    .then_some((provider, credential))
             }
             _ => None,
         });
@@ -131,6 +142,10 @@ fn sized<'a>(provider: &'a Provider, credential: &'a [u8]) -> Result<Chosen<'a>,
 /// Three parts, the first of which begins as the base64url of an object does. Whether it is a token that anybody
 /// signed is another question; whatever looks like one is judged as one.
 fn is_signed_token(credential: &[u8]) -> bool {
-    let dots = credential.iter().take(TOKEN_BYTES_MAX).filter(|&&byte| byte == b'.').count();
+    let dots = credential
+        .iter()
+        .take(TOKEN_BYTES_MAX)
+        .filter(|&&byte| byte == b'.')
+        .count();
     credential.starts_with(b"eyJ") && dots == 2
 }

@@ -129,7 +129,11 @@ async fn a_question_without_an_answer_is_given_up_and_makes_room() {
     settle().await;
     somebody.clock.advance(TIMEOUT);
     assert_eq!(first.await.unwrap(), Err(Unanswered::TimedOut(TIMEOUT)));
-    assert_eq!(second.await.unwrap(), Err(Unanswered::Busy), "its turn never came");
+    assert_eq!(
+        second.await.unwrap(),
+        Err(Unanswered::Busy),
+        "its turn never came"
+    );
     assert_eq!((somebody.asked(), somebody.questions.under_way()), (1, 0));
     let third = somebody.ask(3);
     settle().await;
@@ -141,7 +145,10 @@ async fn a_question_without_an_answer_is_given_up_and_makes_room() {
 async fn after_failures_in_a_row_nobody_is_asked_until_one_trial_succeeds() {
     let somebody = Somebody::new(8, 8);
     for _ in 0..FAILURES_MAX {
-        assert_eq!(somebody.fail().await, Err(Unanswered::Failed("it is broken".into())));
+        assert_eq!(
+            somebody.fail().await,
+            Err(Unanswered::Failed("it is broken".into()))
+        );
     }
     let refused = somebody.ask(1).await.unwrap().unwrap_err();
     assert_eq!(refused, Unanswered::LeftAlone(PAUSE_MIN));

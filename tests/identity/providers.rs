@@ -43,7 +43,9 @@ impl Book {
             broken: Mutex::default(),
             gate: Semaphore::new(1_000_000),
         }));
-        users.iter().for_each(|(credential, subject)| book.put(credential, subject, None));
+        users
+            .iter()
+            .for_each(|(credential, subject)| book.put(credential, subject, None));
         book
     }
 
@@ -97,7 +99,10 @@ struct World {
 impl World {
     fn new(providers: Vec<ProviderSource>, signer: Option<&Signer>) -> Self {
         let sources = IdentitySources {
-            issuers: signer.iter().map(|signer| issuer(vec![signer.source()])).collect(),
+            issuers: signer
+                .iter()
+                .map(|signer| issuer(vec![signer.source()]))
+                .collect(),
             providers,
             ..IdentitySources::default()
         };
@@ -117,9 +122,17 @@ impl World {
     async fn ask(&self, headers: &[(&str, &str)]) -> Result<Option<Arc<Identity>>, Refusal> {
         let headers: HeaderMap = headers
             .iter()
-            .map(|(name, value)| (HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap()))
+            .map(|(name, value)| {
+                (
+                    HeaderName::try_from(*name).unwrap(),
+                    HeaderValue::try_from(*value).unwrap(),
+                )
+            })
             .collect();
-        match self.methods.authenticate(&CredentialHeaders::of(&headers), self.clock.now())? {
+        match self
+            .methods
+            .authenticate(&CredentialHeaders::of(&headers), self.clock.now())?
+        {
             Authentication::Known(identity) => Ok(identity),
             Authentication::Pending(pending) => pending.identity(&self.shared).await.map(Some),
         }
@@ -134,7 +147,8 @@ impl World {
     }
 
     async fn bearer_subject(&self, credential: &str) -> Result<String, Code> {
-        self.subject(&[("authorization", &format!("Bearer {credential}"))]).await
+        self.subject(&[("authorization", &format!("Bearer {credential}"))])
+            .await
     }
 }
 
@@ -165,7 +179,11 @@ async fn an_answer_holds_from_the_question_on_and_not_from_its_coming() {
     world.clock.advance(Duration::from_secs(2));
     book.0.gate.add_permits(1);
     asking.await.unwrap();
-    let identity = world.ask(&[("authorization", "Bearer s1")]).await.unwrap().unwrap();
+    let identity = world
+        .ask(&[("authorization", "Bearer s1")])
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(identity.valid_until().unwrap().wall, NOW.plus(TTL));
 }
 
@@ -192,7 +210,11 @@ async fn nobodys_credential_is_refused_and_only_shortly_remembered() {
     assert_eq!((book.asked(), world.methods.answers_remembered()), (1, 0));
     book.put("s1", "alice", None);
     world.clock.advance(NEGATIVE_TTL_MAX);
-    assert_eq!(world.bearer_subject("s1").await, Ok("alice".to_owned()), "it has begun to exist");
+    assert_eq!(
+        world.bearer_subject("s1").await,
+        Ok("alice".to_owned()),
+        "it has begun to exist"
+    );
 }
 
 #[tokio::test]
@@ -201,7 +223,10 @@ async fn a_flood_of_made_up_credentials_drives_nobody_out() {
     let world = World::bearer(&book);
     world.bearer_subject("s1").await.unwrap();
     for number in 0..20_000 {
-        assert_eq!(world.bearer_subject(&format!("x{number}")).await, Err(Code::TokenInvalid));
+        assert_eq!(
+            world.bearer_subject(&format!("x{number}")).await,
+            Err(Code::TokenInvalid)
+        );
     }
     let asked = book.asked();
     assert_eq!(world.bearer_subject("s1").await, Ok("alice".to_owned()));
@@ -238,14 +263,22 @@ async fn a_provider_that_is_down_is_503_and_changes_nothing_for_those_known() {
     for _ in 0..20 {
         let refusal = world.ask(&[("authorization", "Bearer s2")]).await.unwrap_err();
         assert_eq!((refusal.code, refusal.status()), (Code::IdentityUnavailable, 503));
-        assert!(refusal.retry_after.is_some_and(|after| after >= Duration::from_secs(1)));
+        assert!(
+            refusal
+                .retry_after
+                .is_some_and(|after| after >= Duration::from_secs(1))
+        );
         assert!(!refusal.to_string().contains("fire"), "{refusal}");
     }
     assert_eq!(book.asked(), 6, "five failures are enough");
     assert_eq!(world.bearer_subject("s1").await, Ok("alice".to_owned()));
     book.break_down(None);
     world.clock.advance(Duration::from_secs(1));
-    assert_eq!(world.bearer_subject("s2").await, Ok("bob".to_owned()), "no failure is remembered");
+    assert_eq!(
+        world.bearer_subject("s2").await,
+        Ok("bob".to_owned()),
+        "no failure is remembered"
+    );
 }
 
 #[tokio::test]
@@ -291,8 +324,14 @@ async fn the_method_is_chosen_by_what_carries_the_credential() {
         .iter()
         .map(|name| Book::of(&[("c1", name), ("sk_1", name)]))
         .collect();
-    let key = Carrier::Authorization { scheme: "bearer".to_owned(), prefix: Some("sk_".to_owned()) };
-    let other = Carrier::Authorization { scheme: "Session".to_owned(), prefix: None };
+    let key = Carrier::Authorization {
+        scheme: "bearer".to_owned(),
+        prefix: Some("sk_".to_owned()),
+    };
+    let other = Carrier::Authorization {
+        scheme: "Session".to_owned(),
+        prefix: None,
+    };
     let carriers = [
         Carrier::bearer(),
         key,
@@ -300,7 +339,10 @@ async fn the_method_is_chosen_by_what_carries_the_credential() {
         Carrier::Cookie("sid".to_owned()),
         other,
     ];
-    let providers = carriers.into_iter().zip(&books).map(|(from, book)| source("book", from, book));
+    let providers = carriers
+        .into_iter()
+        .zip(&books)
+        .map(|(from, book)| source("book", from, book));
     let world = World::new(providers.collect(), Some(&signer));
     let token = format!("Bearer {}", signer.token(&good_claims()));
     for (headers, who) in [
@@ -312,7 +354,10 @@ async fn the_method_is_chosen_by_what_carries_the_credential() {
         (&[("x-api-key", "c1")], "header"),
         (&[("cookie", "a=b; sid=c1; sid2=x")], "cookie"),
         (&[("cookie", "a=b"), ("cookie", "sid=c1")], "cookie"),
-        (&[("authorization", "Bearer c1"), ("cookie", "sid=sk_1")], "bearer"),
+        (
+            &[("authorization", "Bearer c1"), ("cookie", "sid=sk_1")],
+            "bearer",
+        ),
         (&[("x-api-key", "c1"), ("cookie", "sid=c1")], "header"),
         (&[("cookie", "a=sid=c1; xsid=c1; SID=c1; sid")], "nobody"),
         (&[("proxy-authorization", "Bearer c1")], "nobody"),
@@ -322,11 +367,23 @@ async fn the_method_is_chosen_by_what_carries_the_credential() {
     for (headers, code) in [
         (&[("authorization", "Basic c1")][..], Code::TokenInvalid),
         (&[("authorization", "Bearer sk_2")], Code::TokenInvalid),
-        (&[("authorization", "Bearer c1"), ("authorization", "Bearer c1")], Code::MalformedRequest),
-        (&[("authorization", "Bearer c1"), ("x-api-key", "c1")], Code::MalformedRequest),
-        (&[("x-api-key", "c1"), ("x-api-key", "c1")], Code::MalformedRequest),
+        (
+            &[("authorization", "Bearer c1"), ("authorization", "Bearer c1")],
+            Code::MalformedRequest,
+        ),
+        (
+            &[("authorization", "Bearer c1"), ("x-api-key", "c1")],
+            Code::MalformedRequest,
+        ),
+        (
+            &[("x-api-key", "c1"), ("x-api-key", "c1")],
+            Code::MalformedRequest,
+        ),
         (&[("cookie", "sid=c1; sid=c1")], Code::MalformedRequest),
-        (&[("cookie", "sid=c1"), ("cookie", "sid=c2")], Code::MalformedRequest),
+        (
+            &[("cookie", "sid=c1"), ("cookie", "sid=c2")],
+            Code::MalformedRequest,
+        ),
         (&[("cookie", "sid=")], Code::TokenInvalid),
         (&[("x-api-key", "")], Code::TokenInvalid),
         (&[("x-api-key", "c 1")], Code::TokenInvalid),
@@ -344,7 +401,9 @@ async fn what_fails_in_one_method_is_tried_in_no_other() {
         source("cookie", Carrier::Cookie("sid".to_owned()), &cookie),
     ];
     let world = World::new(providers, Some(&signer));
-    let refused = world.subject(&[("authorization", "Bearer c1"), ("cookie", "sid=c1")]).await;
+    let refused = world
+        .subject(&[("authorization", "Bearer c1"), ("cookie", "sid=c1")])
+        .await;
     assert_eq!((refused, cookie.asked()), (Err(Code::TokenInvalid), 0));
 
     let token = signer.token(&good_claims());
@@ -363,7 +422,11 @@ async fn what_cannot_be_a_credential_reaches_no_provider() {
     let world = World::new(providers, None);
     let long = format!("sid={}", "a".repeat(4_097));
     for cookie in [long.as_str(), "sid=a b", "sid=a\tb", "sid="] {
-        assert_eq!(world.subject(&[("cookie", cookie)]).await, Err(Code::TokenInvalid), "{cookie}");
+        assert_eq!(
+            world.subject(&[("cookie", cookie)]).await,
+            Err(Code::TokenInvalid),
+            "{cookie}"
+        );
     }
     assert_eq!(book.asked(), 0);
 }

@@ -18,7 +18,10 @@ pub(super) async fn identify(
     headers: &HeaderMap,
     now: Now,
 ) -> Result<(Option<Arc<Identity>>, Now), Refusal> {
-    match tenant.identity().authenticate(&CredentialHeaders::of(headers), now)? {
+    match tenant
+        .identity()
+        .authenticate(&CredentialHeaders::of(headers), now)?
+    {
         Authentication::Known(identity) => Ok((identity, now)),
         Authentication::Pending(pending) => {
             let identity = Box::pin(pending.identity(&state.clock)).await?;

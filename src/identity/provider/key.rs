@@ -43,7 +43,9 @@ pub fn digest_of(parts: &[&[u8]]) -> CredentialKey {
     }
     let mut key = [0; digest::SHA256_OUTPUT_LEN];
     let digest = context.finish();
-    key.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
+    key.iter_mut()
+        .zip(digest.as_ref())
+        .for_each(|(to, from)| *to = *from);
     CredentialKey(key)
 }
 
@@ -95,8 +97,10 @@ mod tests {
             Carrier::Cookie("bearer".to_owned()),
             Carrier::Cookie("x-api-key".to_owned()),
         ];
-        let keys: std::collections::HashSet<_> =
-            carriers.iter().map(|carrier| CredentialKey::of(carrier, b"text")).collect();
+        let keys: std::collections::HashSet<_> = carriers
+            .iter()
+            .map(|carrier| CredentialKey::of(carrier, b"text"))
+            .collect();
         assert_eq!(keys.len(), carriers.len());
     }
 }

@@ -97,7 +97,9 @@ const VALUE_BYTES: u64 = 16;
 
 /// What claims take in memory, in bytes by estimate.
 pub(super) fn bytes_of(claims: &BTreeMap<Arc<str>, Value>) -> u64 {
-    let members = claims.iter().map(|(name, value)| length(name) + bytes_of_value(value));
+    let members = claims
+        .iter()
+        .map(|(name, value)| length(name) + bytes_of_value(value));
     members.sum::<u64>().saturating_mul(VALUE_FACTOR)
 }
 
@@ -106,7 +108,10 @@ fn bytes_of_value(value: &Value) -> u64 {
         + match value {
             Value::String(text) => length(text),
             Value::List(elements) => elements.iter().map(bytes_of_value).sum(),
-            Value::Map(members) => members.iter().map(|(name, value)| length(name) + bytes_of_value(value)).sum(),
+            Value::Map(members) => members
+                .iter()
+                .map(|(name, value)| length(name) + bytes_of_value(value))
+                .sum(),
             _ => 0,
         }
 }
