@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pingora_proxy::Session;
+use prometheus::IntGauge;
 use shapegate_core::code::Refusal;
 use shapegate_core::time::{Monotonic, Until};
 use tokio::sync::watch;
@@ -13,6 +14,7 @@ use tokio::sync::watch;
 use super::admit::{Admitted, is_still_permitted};
 use super::answer::{self, Reply};
 use super::state::State;
+use crate::hub::cache::Stored;
 use crate::hub::shared::{Cut, Reader, Start};
 use crate::hub::stream::EventEnd;
 use crate::hub::{Given, Source};
@@ -29,6 +31,51 @@ pub enum Early {
     Drain,
 }
 
+/// A permitted request, and what it is answered with.
+pub enum Taken {
+    /// What was kept.
+    Kept(Box<Admitted>, Arc<Stored>),
+    /// What comes.
+    Coming(Waiting),
+}
+
+/// A permitted request whose answer has not come.
+pub struct Waiting {
+    admitted: Box<Admitted>,
+    reader: Reader,
+    source: Source,
+    _held: Option<Held>,
+}
+
+impl Waiting {
+    /// Whether the upstream answers when there is news, not as soon as it can.
+    pub fn is_long(&self) -> bool {
+        self.admitted.request.waits()
+    }
+}
+
+/// Who waits for an answer.
+pub trait Client: Send {
+    /// Resolves when the client leaves.
+    fn left(&mut self) -> impl Future<Output = Box<pingora_core::Error>> + Send;
+
+    /// Whether it would still be permitted what it was.
+    fn is_still_permitted(&self, state: &State, admitted: &Admitted) -> impl Future<Output = bool> + Send;
+}
+
+impl Client for Session {
+    async fn left(&mut self) -> Box<pingora_core::Error> {
+        match self.as_downstream_mut().read_body_or_idle(true).await {
+            Err(error) => error.into_down(),
+            Ok(_) => std::future::pending().await,
+        }
+    }
+
+    async fn is_still_permitted(&self, state: &State, admitted: &Admitted) -> bool {
+        is_still_permitted(state, self, admitted).await
+    }
+}
+
 /// What can end a wait besides the answer.
 struct Ends<'a> {
     state: &'a State,
@@ -38,12 +85,18 @@ struct Ends<'a> {
     drain: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
 }
 
+/// The start of an answer, or what came before it.
+pub type Began = First<Result<Start, Arc<Refusal>>>;
+
 /// What happened first.
-enum First<T> {
+pub enum First<T> {
+    /// What was waited for.
     Came(T),
     /// It came once the permission had ended, by a clock that wakes nobody.
     Late(T),
+    /// The client left.
     Left(Box<pingora_core::Error>),
+    /// The wait is over.
     Early(Early),
 }
 
@@ -65,7 +118,7 @@ impl<'a> Ends<'a> {
     /// and by its permission's time alone: changes and a drain let it finish.
     ///
     /// What ends the permission is looked at first: an answer that comes at the same moment is not handed out.
-    async fn race<T>(&mut self, session: &mut Session, coming: impl Future<Output = T>) -> First<T> {
+    async fn race<T>(&mut self, client: &mut impl Client, coming: impl Future<Output = T>) -> First<T> {
         let waits = self.admitted.request.waits();
         tokio::pin!(coming);
         loop {
@@ -75,10 +128,10 @@ impl<'a> Ends<'a> {
                 // The sender lives in the state, which outlives this, so that there always is a change.
                 _ = self.changes.changed(), if waits => {}
                 came = &mut coming => return self.unless_over(came),
-                error = left(session) => return First::Left(error),
+                error = client.left() => return First::Left(error),
                 () = &mut self.drain, if waits => return First::Early(Early::Drain),
             }
-            if !is_still_permitted(self.state, session, self.admitted).await {
+            if !client.is_still_permitted(self.state, self.admitted).await {
                 return First::Early(Early::Permission);
             }
         }
@@ -94,14 +147,6 @@ impl<'a> Ends<'a> {
     }
 }
 
-/// Resolves when the client leaves.
-async fn left(session: &mut Session) -> Box<pingora_core::Error> {
-    match session.as_downstream_mut().read_body_or_idle(true).await {
-        Err(error) => error.into_down(),
-        Ok(_) => std::future::pending().await,
-    }
-}
-
 async fn ended(permission: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>) {
     match permission {
         Some(sleep) => sleep.await,
@@ -109,44 +154,84 @@ async fn ended(permission: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>
     }
 }
 
-/// Asks the hub for what was permitted, and answers with it.
+/// Asks the hub for what was permitted.
+pub fn ask(state: &State, admitted: Box<Admitted>) -> Taken {
+    let held = admitted.request.waits().then(|| Held::new(&state.metrics.held));
+    match state.hub.ask(&admitted.wanted(state.clock.now())) {
+        Given::Kept(stored) => Taken::Kept(admitted, stored),
+        Given::Coming(reader, source) => Taken::Coming(Waiting {
+            admitted,
+            reader,
+            source,
+            _held: held,
+        }),
+    }
+}
+
+/// Answers with what was permitted, at once or when it comes.
 ///
 /// # Errors
 /// A fault of the client's connection, or of the upstream after the answer has begun: then the connection must
 /// not look as if the answer were whole.
-pub async fn serve(
+pub async fn answer(
     state: &State,
     session: &mut Session,
-    admitted: &Admitted,
+    taken: Taken,
     reply: &Reply<'_>,
 ) -> pingora_core::Result<()> {
-    let _held = Held::new(state, admitted.request.waits());
-    let (reader, source) = match state.hub.ask(&admitted.wanted(state.clock.now())) {
-        Given::Kept(stored) => return answer::kept(state, session, &stored, admitted, reply).await,
-        Given::Coming(reader, source) => (reader, source),
-    };
-    let mut wait = Wait {
-        ends: Ends::of(state, admitted),
-        reader,
-    };
-    match wait.start(session).await {
-        First::Came(Ok(start)) => wait.pass_on(session, &start, source, reply).await,
-        First::Came(Err(refusal)) => answer::refuse(session, &refusal, reply).await,
-        First::Late(_) => answer::nothing_new(state, session, admitted, Early::Permission, reply).await,
-        First::Early(early) => answer::nothing_new(state, session, admitted, early, reply).await,
-        First::Left(error) => Err(error),
+    match taken {
+        Taken::Kept(admitted, stored) => answer::kept(state, session, &stored, &admitted, reply).await,
+        // In a box of its own: what is kept is answered without it.
+        Taken::Coming(waiting) => Box::pin(wait_and_answer(state, session, waiting, reply)).await,
     }
 }
 
-/// One who waits for an answer that others may read, too.
-struct Wait<'a> {
-    ends: Ends<'a>,
-    reader: Reader,
+async fn wait_and_answer(
+    state: &State,
+    session: &mut Session,
+    mut waiting: Waiting,
+    reply: &Reply<'_>,
+) -> pingora_core::Result<()> {
+    let mut wait = Wait::new(state, &mut waiting);
+    let first = wait.start(session).await;
+    wait.finish(session, first, reply).await
 }
 
-impl Wait<'_> {
-    async fn start(&mut self, session: &mut Session) -> First<Result<Start, Arc<Refusal>>> {
-        self.ends.race(session, self.reader.start()).await
+/// One who waits for an answer that others may read, too.
+pub struct Wait<'a> {
+    ends: Ends<'a>,
+    reader: &'a mut Reader,
+    source: Source,
+}
+
+impl<'a> Wait<'a> {
+    /// Begins to wait.
+    pub fn new(state: &'a State, waiting: &'a mut Waiting) -> Self {
+        Self {
+            ends: Ends::of(state, &waiting.admitted),
+            reader: &mut waiting.reader,
+            source: waiting.source,
+        }
+    }
+
+    /// Waits for the answer's header, or for what ends the wait before.
+    pub async fn start(&mut self, client: &mut impl Client) -> Began {
+        self.ends.race(client, self.reader.start()).await
+    }
+
+    /// Answers with what came.
+    ///
+    /// # Errors
+    /// As [`answer`].
+    pub async fn finish(self, session: &mut Session, began: Began, reply: &Reply<'_>) -> pingora_core::Result<()> {
+        let (state, admitted) = (self.ends.state, self.ends.admitted);
+        match began {
+            First::Came(Ok(start)) => self.pass_on(session, &start, reply).await,
+            First::Came(Err(refusal)) => answer::refuse(session, &refusal, reply).await,
+            First::Late(_) => answer::nothing_new(state, session, admitted, Early::Permission, reply).await,
+            First::Early(early) => answer::nothing_new(state, session, admitted, early, reply).await,
+            First::Left(error) => Err(error),
+        }
     }
 
     /// Answers with what comes, a piece at a time.
@@ -154,10 +239,9 @@ impl Wait<'_> {
         mut self,
         session: &mut Session,
         start: &Start,
-        source: Source,
         reply: &Reply<'_>,
     ) -> pingora_core::Result<()> {
-        let head = answer::shared(&start.head, start.length, source, self.ends.admitted, reply);
+        let head = answer::shared(&start.head, start.length, self.source, self.ends.admitted, reply);
         let bodyless = answer::is_bodyless(session, &head);
         session.write_response_header(Box::new(head), bodyless).await?;
         if bodyless {
@@ -178,7 +262,7 @@ impl Wait<'_> {
                 biased;
                 piece = self.reader.next() => piece,
                 () = ended(&mut self.ends.permission) => return Err(broken_off("the permission ended")),
-                error = left(session) => return Err(error),
+                error = session.left() => return Err(error),
             };
             match piece.map_err(|cut| self.broken_off(&cut))? {
                 Some(piece) => session.write_response_body(Some(piece), false).await?,
@@ -253,21 +337,17 @@ fn broken_off(detail: &str) -> Box<pingora_core::Error> {
 }
 
 /// Counts a wait for as long as it lasts.
-struct Held<'a>(Option<&'a State>);
+struct Held(IntGauge);
 
-impl<'a> Held<'a> {
-    fn new(state: &'a State, waits: bool) -> Self {
-        if waits {
-            state.metrics.held.inc();
-        }
-        Self(waits.then_some(state))
+impl Held {
+    fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for Held {
     fn drop(&mut self) {
-        if let Some(state) = self.0 {
-            state.metrics.held.dec();
-        }
+        self.0.dec();
     }
 }

@@ -16,12 +16,13 @@ use pingora_core::server::{RunArgs, Server, ShutdownWatch};
 use pingora_core::services::ServiceWithDependents;
 use pingora_core::services::background::{BackgroundService, background_service};
 use pingora_core::services::listening::Service;
-use pingora_proxy::{HttpProxy, http_proxy};
+use pingora_proxy::http_proxy;
 use thiserror::Error;
 
 use super::body::BodyLimits;
 use super::connection::{ConnectionBook, ConnectionLimits, Guarded};
 use super::drain::DrainOnSignal;
+use super::park::Parking;
 use super::ports::{self, ListenError};
 use super::request_id::RequestIds;
 use super::service::Gateway;
@@ -76,7 +77,7 @@ pub fn server_conf(threads: usize) -> ServerConf {
 }
 
 /// The proxy behind its connection caps: what a listener serves.
-pub fn app(state: &Arc<State>, settings: &ServerSettings, conf: ServerConf) -> Guarded<HttpProxy<Gateway>> {
+pub fn app(state: &Arc<State>, settings: &ServerSettings, conf: ServerConf) -> Guarded<Parking> {
     let limits = ConnectionLimits {
         connections_max: settings.limits.connections_max,
         connections_per_address_max: settings.limits.connections_per_address_max,
@@ -88,12 +89,12 @@ pub fn app(state: &Arc<State>, settings: &ServerSettings, conf: ServerConf) -> G
     let (clock, metrics) = (Arc::clone(&state.clock), Arc::clone(&state.metrics));
     let book = ConnectionBook::new(limits, is_trusted, clock, metrics);
     let gateway = Gateway::new(Arc::clone(state), Arc::clone(&book));
-    let mut proxy = http_proxy(&Arc::new(conf), gateway);
+    let mut proxy = http_proxy(&Arc::new(conf), gateway.clone());
     let mut options = HttpServerOptions::default();
     options.keepalive_request_limit = Some(REQUESTS_PER_CONNECTION_MAX);
     options.h2_idle_timeout = Some(H2_IDLE_TIMEOUT);
     proxy.server_options = Some(options);
-    Guarded::new(Arc::new(proxy), book)
+    Guarded::new(Arc::new(Parking::new(proxy, gateway)), book)
 }
 
 /// What every request shares, for a process that serves `snapshot`.
@@ -203,7 +204,8 @@ fn operators_listeners(settings: &ServerSettings) -> Vec<(ListenerConfig, Hosts)
     admin.into_iter().chain(health).collect()
 }
 
-/// One listening socket. Its read buffer is off: Pingora's default is 64 KiB a connection.
+/// One listening socket. Its buffers are off: Pingora's default is 64 KiB a connection for reading, and what is
+/// written is gathered by the connection itself.
 fn listener(address: SocketAddr, tls: Option<&Tls>) -> Result<ListenerConfig, ServeError> {
     let mut options = TcpSocketOptions::default();
     options.tcp_keepalive = Some(TcpKeepalive {
@@ -214,7 +216,7 @@ fn listener(address: SocketAddr, tls: Option<&Tls>) -> Result<ListenerConfig, Se
     });
     let listener = ListenerConfig::tcp(address.to_string())
         .tcp_socket_options(options)
-        .l4_buffer(L4BufferSettings::default().read(0));
+        .l4_buffer(L4BufferSettings::unbuffered());
     Ok(match tls {
         None => listener,
         Some(tls) => listener.tls(tls::settings(tls)?),

@@ -1,0 +1,190 @@
+//! A client's connection, which may be held by the session that speaks HTTP on it and by one who waits without one.
+//!
+//! What a session writes is gathered until it flushes, so that an answer's header and body go out together. At rest
+//! nothing is kept for that.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora_core::protocols::raw_connect::ProxyDigest;
+use pingora_core::protocols::tls::SslDigest;
+use pingora_core::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream,
+    TimingDigest, UniqueID, UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// How much is gathered before it is sent without a flush, in bytes.
+const UNSENT_BYTES_MAX: usize = 16 * 1024;
+
+/// A connection. Its clones are the same connection, which is closed with the last of them.
+#[derive(Clone)]
+pub struct Line(Arc<Mutex<Inner>>);
+
+struct Inner {
+    stream: Stream,
+    unsent: Vec<u8>,
+}
+
+impl Line {
+    /// The connection that `stream` is.
+    pub fn new(stream: Stream) -> Self {
+        let unsent = Vec::new();
+        Self(Arc::new(Mutex::new(Inner { stream, unsent })))
+    }
+
+    /// The connection of a session, if it is one of these.
+    pub fn of(stream: &Stream) -> Option<Self> {
+        stream.as_any().downcast_ref::<Self>().cloned()
+    }
+
+    /// Resolves when the client leaves; or sends something, where it has nothing to send.
+    pub async fn left(&self) {
+        std::future::poll_fn(|cx| {
+            let mut byte = [0];
+            let read = self.lock().reading().poll_read(cx, &mut ReadBuf::new(&mut byte));
+            read.map(drop)
+        })
+        .await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn reading(&mut self) -> Pin<&mut Stream> {
+        Pin::new(&mut self.stream)
+    }
+
+    /// Sends what was gathered, and keeps no room for more.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.unsent.is_empty() {
+            let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.unsent))?;
+            self.note_sent(sent)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends what was gathered and what comes after it, together; says how much of the latter went.
+    fn poll_send_with(&mut self, cx: &mut Context<'_>, more: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            let gathered = self.unsent.len();
+            let both = [IoSlice::new(&self.unsent), IoSlice::new(more)];
+            let both = both.get(usize::from(gathered == 0)..).unwrap_or_default();
+            let sent = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, both))?;
+            self.note_sent(sent.min(gathered))?;
+            if let Some(went) = sent.checked_sub(gathered).filter(|went| *went > 0) {
+                return Poll::Ready(Ok(went));
+            }
+            if sent == 0 {
+                return Poll::Ready(Ok(0));
+            }
+        }
+    }
+
+    fn note_sent(&mut self, sent: usize) -> io::Result<()> {
+        if sent == 0 && !self.unsent.is_empty() {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        if sent >= self.unsent.len() {
+            self.unsent = Vec::new();
+        } else {
+            self.unsent.drain(..sent);
+        }
+        Ok(())
+    }
+}
+
+impl AsyncRead for Line {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.lock().reading().poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Line {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let mut inner = self.lock();
+        if inner.unsent.len() + buf.len() > UNSENT_BYTES_MAX {
+            return inner.poll_send_with(cx, buf);
+        }
+        inner.unsent.extend_from_slice(buf);
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut inner = self.lock();
+        ready!(inner.poll_send(cx))?;
+        Pin::new(&mut inner.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut inner = self.lock();
+        ready!(inner.poll_send(cx))?;
+        Pin::new(&mut inner.stream).poll_shutdown(cx)
+    }
+}
+
+#[async_trait]
+impl Shutdown for Line {
+    async fn shutdown(&mut self) {
+        // Whoever is gone has no use for a goodbye.
+        drop(std::future::poll_fn(|cx| Pin::new(&mut *self).poll_shutdown(cx)).await);
+    }
+}
+
+impl UniqueID for Line {
+    fn id(&self) -> UniqueIDType {
+        self.lock().stream.id()
+    }
+}
+
+impl Ssl for Line {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.lock().stream.get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.lock().stream.selected_alpn_proto()
+    }
+}
+
+impl GetTimingDigest for Line {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.lock().stream.get_timing_digest()
+    }
+
+    fn get_read_pending_time(&self) -> Duration {
+        self.lock().stream.get_read_pending_time()
+    }
+
+    fn get_write_pending_time(&self) -> Duration {
+        self.lock().stream.get_write_pending_time()
+    }
+}
+
+impl GetProxyDigest for Line {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.lock().stream.get_proxy_digest()
+    }
+}
+
+impl GetSocketDigest for Line {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.lock().stream.get_socket_digest()
+    }
+}
+
+impl Peek for Line {}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Line").finish()
+    }
+}
