@@ -1,7 +1,7 @@
 //! Pingora's side: the proxy service, the connection wrapper, answers.
 //!
 //! A request passes [`admit`], which ends in a permit or a refusal. Reads of a log are then served by [`held`]
-//! through the hub, where [`park`] puts away who waits, the rest by Pingora's proxying through the hooks of [`service`]; both answer through [`answer`], the only
+//! through the hub, where [`park`] puts away who waits, or fetched by [`own`] where nothing is shared; the rest by Pingora's proxying through the hooks of [`service`]; both answer through [`answer`], the only
 //! writer of headers to a client.
 
 pub mod admit;
@@ -13,7 +13,7 @@ pub mod cors;
 pub mod drain;
 pub mod framing;
 pub mod held;
-pub mod line;
+pub mod own;
 pub mod park;
 pub mod ports;
 pub mod request_id;

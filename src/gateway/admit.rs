@@ -43,6 +43,8 @@ pub enum Admission {
     Finite(Box<Admitted>),
     /// It goes through the hub, and is awaited if it waits.
     Held(Box<Admitted>),
+    /// It is fetched for itself, as nobody shares the answer and it comes as soon as it can.
+    Own(Box<Admitted>),
     /// A preflight, and the methods of its route.
     Preflight(&'static str),
     /// A question for the upstream's health.
@@ -402,7 +404,8 @@ fn build(
     };
     // Pingora's proxying sends a body only while it reads the client's, and that is past or was never there.
     let shared = serving.shares && request.verb() == Verb::Get;
-    let held = shared || request.waits() || request.body().is_some() || upstream.wants_fetch();
+    let held = shared || request.waits() || request.body().is_some();
+    let own = request.verb() == Verb::Get || upstream.wants_fetch();
     let admitted = Box::new(Admitted {
         expected: Expected::of(&request, along.if_none_match.is_some()),
         until: permit.until(),
@@ -416,6 +419,8 @@ fn build(
     });
     Ok(if held {
         Admission::Held(admitted)
+    } else if own {
+        Admission::Own(admitted)
     } else {
         Admission::Finite(admitted)
     })

@@ -1,10 +1,13 @@
 //! Serving reads through the hub: what is kept at once, what comes when it comes, until the client leaves, the
 //! permission ends or the process goes away.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::poll;
+use pingora_core::{ErrorType, OrErr as _};
 use pingora_proxy::Session;
 use prometheus::IntGauge;
 use shapegate_core::code::Refusal;
@@ -18,6 +21,7 @@ use crate::hub::cache::Stored;
 use crate::hub::shared::{Cut, Reader, Start};
 use crate::hub::stream::EventEnd;
 use crate::hub::{Given, Source};
+use crate::line::Line;
 
 /// How long a stream that must end may take to reach the end of an event.
 const EVENT_END_TIMEOUT: Duration = Duration::from_millis(500);
@@ -81,7 +85,7 @@ struct Ends<'a> {
     state: &'a State,
     admitted: &'a Admitted,
     changes: watch::Receiver<u64>,
-    permission: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    permission: Option<Sleep>,
     drain: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
 }
 
@@ -102,14 +106,11 @@ pub enum First<T> {
 
 impl<'a> Ends<'a> {
     fn of(state: &'a State, admitted: &'a Admitted) -> Self {
-        let permission = admitted
-            .until
-            .map(|until: Until| state.clock.sleep_until(until.monotonic));
         Self {
             state,
             admitted,
             changes: state.changes(),
-            permission: permission.map(|sleep| sleep as _),
+            permission: permission_end(state, admitted),
             drain: Box::pin(state.drain.begun()),
         }
     }
@@ -147,7 +148,17 @@ impl<'a> Ends<'a> {
     }
 }
 
-async fn ended(permission: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>) {
+/// A timer.
+pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Resolves with the permission's end by its time; none where it has none.
+pub fn permission_end(state: &State, admitted: &Admitted) -> Option<Sleep> {
+    let until: Until = admitted.until?;
+    Some(state.clock.sleep_until(until.monotonic))
+}
+
+/// Waits for the permission's end, if there is one.
+pub async fn ended(permission: &mut Option<Sleep>) {
     match permission {
         Some(sleep) => sleep.await,
         None => std::future::pending().await,
@@ -223,7 +234,12 @@ impl<'a> Wait<'a> {
     ///
     /// # Errors
     /// As [`answer`].
-    pub async fn finish(self, session: &mut Session, began: Began, reply: &Reply<'_>) -> pingora_core::Result<()> {
+    pub async fn finish(
+        self,
+        session: &mut Session,
+        began: Began,
+        reply: &Reply<'_>,
+    ) -> pingora_core::Result<()> {
         let (state, admitted) = (self.ends.state, self.ends.admitted);
         match began {
             First::Came(Ok(start)) => self.pass_on(session, &start, reply).await,
@@ -258,12 +274,7 @@ impl<'a> Wait<'a> {
     /// come when the permission ends is not waited for.
     async fn body(&mut self, session: &mut Session) -> pingora_core::Result<()> {
         loop {
-            let piece = tokio::select! {
-                biased;
-                piece = self.reader.next() => piece,
-                () = ended(&mut self.ends.permission) => return Err(broken_off("the permission ended")),
-                error = session.left() => return Err(error),
-            };
+            let piece = next_piece(session, self.reader.next(), &mut self.ends.permission).await?;
             match piece.map_err(|cut| self.broken_off(&cut))? {
                 Some(piece) => session.write_response_body(Some(piece), false).await?,
                 None => return session.write_response_body(None, true).await,
@@ -332,7 +343,43 @@ impl<'a> Wait<'a> {
     }
 }
 
-fn broken_off(detail: &str) -> Box<pingora_core::Error> {
+/// Waits for the next piece of a finite answer, for as long as it is permitted and the client is there. What was
+/// written before is sent first, unless the piece is there already.
+///
+/// # Errors
+/// When the client leaves or the permission ends.
+pub async fn next_piece<T, E>(
+    session: &mut Session,
+    next: impl Future<Output = Result<T, E>>,
+    permission: &mut Option<Sleep>,
+) -> pingora_core::Result<Result<T, E>> {
+    let mut next = pin!(next);
+    match poll!(&mut next) {
+        Poll::Ready(Ok(piece)) => return Ok(Ok(piece)),
+        Poll::Ready(Err(error)) => {
+            send_written(session).await?;
+            return Ok(Err(error));
+        }
+        Poll::Pending => send_written(session).await?,
+    }
+    tokio::select! {
+        biased;
+        piece = next => Ok(piece),
+        () = ended(permission) => Err(broken_off("the permission ended")),
+        error = session.left() => Err(error),
+    }
+}
+
+/// A body with a length is flushed at its end; whoever waits for more of it gets what is there.
+async fn send_written(session: &Session) -> pingora_core::Result<()> {
+    match session.as_downstream().stream().and_then(Line::of) {
+        Some(line) => line.send().await.or_err(ErrorType::WriteError, "to the client"),
+        None => Ok(()),
+    }
+}
+
+/// What ends a connection whose answer does not go on.
+pub fn broken_off(detail: &str) -> Box<pingora_core::Error> {
     pingora_core::Error::explain(pingora_core::ErrorType::ConnectionClosed, detail.to_owned()).into_up()
 }
 

@@ -25,9 +25,9 @@ use super::admit::{Admitted, is_still_permitted};
 use super::answer::Reply;
 use super::context::RequestContext;
 use super::held::{Began, Client, First, Wait, Waiting};
-use super::line::Line;
 use super::service::{DRAIN_TIMEOUT, Gateway, WRITE_TIMEOUT};
 use super::state::State;
+use crate::line::Line;
 
 /// How long a connection's first head may take, in seconds; it has its own deadline besides.
 const FIRST_HEAD_SECONDS: u64 = 60;
@@ -101,8 +101,13 @@ impl ParkedH1 {
             return None;
         }
         let head = session.as_http1()?.get_headers_raw_bytes();
+        let line = Line::of(session.stream()?)?;
+        // What came after the head ends the connection after its answer: its session must know of it.
+        if line.taken() != head.len() {
+            return None;
+        }
         Some(Self {
-            line: Line::of(session.stream()?)?,
+            line,
             head: head.as_ref().into(),
             keepalive: session.get_keepalive(),
             reuses: session.get_keepalive_reuses_remaining(),
@@ -115,7 +120,10 @@ impl ParkedH1 {
         let downstream = session.as_downstream_mut();
         downstream.set_pipelined_prefix(BytesMut::from(&*self.head));
         if !downstream.read_request().await? {
-            return Error::e_explain(ErrorType::InternalError, "a head that was read cannot be read again");
+            return Error::e_explain(
+                ErrorType::InternalError,
+                "a head that was read cannot be read again",
+            );
         }
         downstream.set_keepalive(self.keepalive);
         downstream.set_keepalive_reuses_remaining(self.reuses);
@@ -179,7 +187,10 @@ impl Parking {
     /// Serves an HTTP/1.1 connection, as Pingora does.
     async fn serve_h1(&self, stream: Stream, shutdown: &ShutdownWatch) {
         let keepalive = (!*shutdown.borrow()).then_some(FIRST_HEAD_SECONDS);
-        let limit = self.0.server_options().and_then(|options| options.keepalive_request_limit);
+        let limit = self
+            .0
+            .server_options()
+            .and_then(|options| options.keepalive_request_limit);
         let mut request = self.0.serve(first_session(stream, keepalive, limit), shutdown);
         while let Some(reused) = request.await {
             request = self.0.serve(next_session(reused), shutdown);
@@ -196,6 +207,9 @@ fn first_session(stream: Stream, keepalive: Option<u64>, limit: Option<u32>) -> 
 
 fn next_session(reused: ReusedHttpStream) -> ServerSession {
     let (stream, settings) = reused.consume();
+    if let Some(line) = Line::of(&stream) {
+        line.begin_request();
+    }
     let mut session = ServerSession::new_http1(stream);
     if let Some(settings) = settings {
         settings.apply_to_session(&mut session);

@@ -16,6 +16,7 @@ use super::answer::{self, Reply};
 use super::connection::ConnectionBook;
 use super::context::{Replacement, RequestContext, Stage};
 use super::held::{self, Taken};
+use super::own;
 use super::park;
 use super::state::State;
 use crate::hub::fetch::{is_encoded, refusal};
@@ -53,6 +54,9 @@ impl Gateway {
             Ok(Admission::Finite(admitted)) => {
                 ctx.stage = Stage::Permitted(admitted);
                 return Ok(false);
+            }
+            Ok(Admission::Own(admitted)) => {
+                Box::pin(own::serve(&self.state, session, &admitted, &reply)).await?;
             }
             Ok(Admission::Held(_)) => {}
             Ok(Admission::Preflight(methods)) => answer::preflight(session, methods, &reply).await?,
@@ -271,8 +275,7 @@ impl ProxyHttp for Gateway {
         let reply = Reply::to(ctx, &self.state);
         let written = match (stage, ctx.refetch) {
             (Stage::Permitted(admitted), true) => {
-                let taken = held::ask(&self.state, admitted);
-                Box::pin(held::answer(&self.state, session, taken, &reply)).await
+                Box::pin(own::serve(&self.state, session, &admitted, &reply)).await
             }
             _ => answer::refuse(session, &refused, &reply).await,
         };
