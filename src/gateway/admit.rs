@@ -3,6 +3,7 @@
 mod again;
 mod building;
 mod head;
+mod identify;
 mod judging;
 mod minting;
 mod signed;
@@ -22,7 +23,7 @@ use shapegate_core::upstream::UpstreamRequest;
 
 use self::building::{Serving, build};
 use self::head::{check_head, not_found, target};
-use self::judging::{Asking, authenticate, decide, require_identity};
+use self::judging::{Asking, decide, require_identity};
 use super::body;
 use super::context::RequestContext;
 use super::cors::{self, CorsGrant};
@@ -166,7 +167,7 @@ async fn shapes(
     state.metrics.dropped(asked.dropped);
     let now = state.clock.now();
     let shape = endpoint.choose(&asked)?;
-    let identity = authenticate(tenant, shape, &head.headers, now)?;
+    let (identity, now) = identify::for_shape(state, tenant, shape, &head.headers, now).await?;
     require_identity(shape, identity.as_deref())?;
     if verb == Verb::Post {
         body::check_head(&session.req_header().headers, state.body_limits)?;

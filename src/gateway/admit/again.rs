@@ -9,8 +9,8 @@ use shapegate_core::permit::Allowed;
 use shapegate_core::request::{Asked, Verb};
 
 use super::head::{not_found, target};
-use super::judging::{Asking, authenticate, decide};
-use super::{Admitted, signed};
+use super::judging::{Asking, decide};
+use super::{Admitted, identify, signed};
 use crate::gateway::state::{Loaded, State};
 use crate::hub::Upstream;
 use crate::tenant::Found;
@@ -18,14 +18,14 @@ use crate::tenant::Found;
 /// Whether a waiting request would still be permitted, for the same shape of the same upstream.
 pub async fn is_still_permitted(state: &State, session: &Session, admitted: &Admitted) -> bool {
     let loaded = state.loaded();
-    let again = judge_again(state, &loaded, session.req_header());
+    let again = Box::pin(judge_again(state, &loaded, session.req_header())).await;
     again.is_ok_and(|(allowed, upstream)| {
         allowed.definition() == admitted.permit.definition() && upstream.is_same_place(&admitted.upstream)
     })
 }
 
 /// Judges a request without a body anew.
-fn judge_again(
+async fn judge_again(
     state: &State,
     loaded: &Loaded,
     head: &RequestHeader,
@@ -44,7 +44,7 @@ fn judge_again(
     };
     let asked = Asked::parse(Verb::Get, query, endpoint.declared())?;
     let shape = endpoint.choose(&asked)?;
-    let identity = authenticate(tenant, shape, &head.headers, now)?;
+    let (identity, now) = identify::for_shape(state, tenant, shape, &head.headers, now).await?;
     let asking = Asking {
         head,
         path: endpoint.captures(),

@@ -2,43 +2,25 @@
 
 use std::sync::Arc;
 
-use http::header::{self, HeaderMap, HeaderValue};
+use http::HeaderMap;
 use pingora_http::RequestHeader;
-use shapegate_core::code::{Code, Refusal};
+use shapegate_core::code::Refusal;
 use shapegate_core::identity::Identity;
 use shapegate_core::permit::Allowed;
 use shapegate_core::policy::{HeaderValue as RuleHeader, Headers, RequestFacts};
 use shapegate_core::request::{Asked, Scalar};
 use shapegate_core::time::Now;
 
+use super::identify;
 use crate::gateway::state::Loaded;
-use crate::identity::CredentialHeaders;
-use crate::tenant::{ServedShape, Tenant};
-
-/// Who sends these headers. What is public is given without looking at them.
-pub(super) fn authenticate(
-    tenant: &Tenant,
-    shape: &ServedShape,
-    headers: &HeaderMap,
-    now: Now,
-) -> Result<Option<Arc<Identity>>, Refusal> {
-    if shape.policy().is_public() {
-        return Ok(None);
-    }
-    let authorization = headers.get_all(header::AUTHORIZATION);
-    let credentials = CredentialHeaders::new(authorization.iter().map(HeaderValue::as_bytes));
-    tenant.identity().authenticate(&credentials, now)
-}
+use crate::tenant::ServedShape;
 
 /// Somebody must be known before a body is read for them.
 pub(super) fn require_identity(shape: &ServedShape, identity: Option<&Identity>) -> Result<(), Refusal> {
     if identity.is_some() || !shape.requires_identity() {
         return Ok(());
     }
-    Err(Refusal::new(
-        Code::TokenMissing,
-        "A credential is needed: send Authorization: Bearer …",
-    ))
+    Err(identify::unknown())
 }
 
 /// What a decision is made from, besides the shape and what is asked.
