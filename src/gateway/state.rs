@@ -6,7 +6,7 @@ use arc_swap::{ArcSwap, Guard};
 use quick_cache::sync::Cache;
 use shapegate_core::permit::Allowed;
 use shapegate_core::policy::{DecisionKey, Facts};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::body::BodyLimits;
 use super::drain::Drain;
@@ -19,9 +19,6 @@ use crate::tenant::Snapshot;
 
 /// Decisions remembered; each is a few hundred bytes.
 const DECISIONS_MAX: usize = 100_000;
-
-/// Waits that are judged anew at once; one that has its turn keeps a worker busy for some microseconds.
-const JUDGED_AT_ONCE_MAX: usize = 2;
 
 /// Bounds on a request's head.
 #[derive(Clone, Copy, Debug)]
@@ -101,8 +98,6 @@ pub struct Parts {
 pub struct State {
     loaded: ArcSwap<Loaded>,
     changes: watch::Sender<u64>,
-    /// Turns at judging waits anew, so that a change under many waits leaves room for requests.
-    pub judging_again: Semaphore,
     /// Whether the process is going away.
     pub drain: Drain,
     /// The clocks.
@@ -142,7 +137,6 @@ impl State {
         Arc::new(Self {
             loaded: ArcSwap::new(Loaded::new(snapshot, Arc::new(Cache::new(DECISIONS_MAX)))),
             changes: watch::Sender::new(0),
-            judging_again: Semaphore::new(JUDGED_AT_ONCE_MAX),
             drain: Drain::default(),
             clock,
             metrics,
