@@ -22,11 +22,12 @@ use shapegate_core::time::{Now, Until};
 use shapegate_core::upstream::UpstreamRequest;
 
 use self::building::{Serving, build};
-use self::head::{check_head, not_found, target};
+use self::head::check_head;
 use self::judging::{Asking, decide, require_identity};
 use super::body;
+use super::choose;
 use super::context::RequestContext;
-use super::cors::{self, CorsGrant};
+use super::cors;
 use super::framing;
 use super::state::{Loaded, State};
 use crate::gatekeeper::KeySet;
@@ -34,9 +35,10 @@ use crate::hub::health::Health;
 use crate::hub::upstream::{Along, READ_TIMEOUT};
 use crate::hub::version::SUBSETS_SINCE;
 use crate::hub::{Upstream, Wanted};
-use crate::tenant::{Endpoint, Found, Tenant};
+use crate::tenant::{Endpoint, Found, Lease, Tenant};
 
-pub use self::again::is_still_permitted;
+pub use self::again::renew;
+pub(super) use self::head::{not_found, target};
 
 /// What becomes of a request.
 pub enum Admission {
@@ -64,8 +66,8 @@ pub struct Admitted {
     pub permit: Permit,
     /// The only request that may go upstream for it.
     pub request: UpstreamRequest,
-    /// Whose it is.
-    pub tenant: Arc<str>,
+    /// Whose it is, and for how long that is so.
+    pub lease: Arc<Lease>,
     /// Which upstream.
     pub upstream: Arc<Upstream>,
     /// Whether others who are permitted the same may share the answer.
@@ -86,7 +88,7 @@ impl Admitted {
         // A wait's own timer ends it with its permission.
         let until = self.until.filter(|_| !self.request.waits());
         Wanted {
-            tenant: &self.tenant,
+            tenant: self.lease.tenant(),
             upstream: &self.upstream,
             permit: &self.permit,
             request: &self.request,
@@ -109,14 +111,13 @@ pub async fn admit(
     ctx: &mut RequestContext,
 ) -> Result<Admission, Refusal> {
     let loaded = state.loaded();
-    let head = session.req_header();
-    let tenant = loaded.tenant_of(head)?;
-    ctx.cors = CorsGrant::of(tenant.cors(), &head.headers);
-    if let Err(refusal) = framing::check(session.as_downstream()) {
+    let framed = framing::check(session.as_downstream());
+    if framed.is_err() {
         session.as_downstream_mut().set_keepalive(None);
-        return Err(refusal);
     }
     let head = session.req_header();
+    let tenant = choose::tenant(&loaded.snapshot, head, &mut ctx.cors)?;
+    framed?;
     check_head(head, state)?;
     let (path, _) = target(head)?;
     let found = tenant.find(path).ok_or_else(not_found)?;

@@ -48,7 +48,7 @@ pub(super) fn build(
         expected: Expected::of(&request, along.if_none_match.is_some()),
         until: permit.until(),
         audience: serving.audience,
-        tenant: Arc::clone(tenant.id()),
+        lease: Arc::clone(tenant.lease()),
         shares: serving.shares,
         upstream,
         along,

@@ -37,7 +37,7 @@ pub(super) fn check_head(head: &RequestHeader, state: &State) -> Result<(), Refu
 }
 
 /// Path and query, exactly as they came. An absolute target is none of ours.
-pub(super) fn target(head: &RequestHeader) -> Result<(&str, &str), Refusal> {
+pub(in crate::gateway) fn target(head: &RequestHeader) -> Result<(&str, &str), Refusal> {
     let raw = std::str::from_utf8(head.raw_path())
         .map_err(|_| Refusal::new(Code::MalformedRequest, "The request target is not ASCII."))?;
     let origin_form = raw.starts_with('/').then_some(raw).ok_or_else(not_found)?;
@@ -49,6 +49,6 @@ pub(super) fn target(head: &RequestHeader) -> Result<(&str, &str), Refusal> {
     Ok((path, query))
 }
 
-pub(super) fn not_found() -> Refusal {
+pub(in crate::gateway) fn not_found() -> Refusal {
     Refusal::new(Code::NotFound, "There is no such route.")
 }
