@@ -14,7 +14,7 @@ use shapegate_core::code::Refusal;
 use shapegate_core::time::{Monotonic, Until};
 use tokio::sync::watch;
 
-use super::admit::{Admitted, is_still_permitted};
+use super::admit::{Admitted, renew};
 use super::answer::{self, Reply};
 use super::state::State;
 use crate::hub::cache::Stored;
@@ -22,6 +22,7 @@ use crate::hub::shared::{Cut, Reader, Start};
 use crate::hub::stream::EventEnd;
 use crate::hub::{Given, Source};
 use crate::line::Line;
+use crate::tenant::Lease;
 
 /// How long a stream that must end may take to reach the end of an event.
 const EVENT_END_TIMEOUT: Duration = Duration::from_millis(500);
@@ -63,8 +64,8 @@ pub trait Client: Send {
     /// Resolves when the client leaves.
     fn left(&mut self) -> impl Future<Output = Box<pingora_core::Error>> + Send;
 
-    /// Whether it would still be permitted what it was.
-    fn is_still_permitted(&self, state: &State, admitted: &Admitted) -> impl Future<Output = bool> + Send;
+    /// Permits the same once more, if it still is.
+    fn renew(&self, state: &State, admitted: &Admitted) -> impl Future<Output = Option<Arc<Lease>>> + Send;
 }
 
 impl Client for Session {
@@ -75,8 +76,8 @@ impl Client for Session {
         }
     }
 
-    async fn is_still_permitted(&self, state: &State, admitted: &Admitted) -> bool {
-        is_still_permitted(state, self, admitted).await
+    async fn renew(&self, state: &State, admitted: &Admitted) -> Option<Arc<Lease>> {
+        renew(state, self, admitted).await
     }
 }
 
@@ -85,6 +86,7 @@ struct Ends<'a> {
     state: &'a State,
     admitted: &'a Admitted,
     changes: watch::Receiver<u64>,
+    lease: Sleep,
     permission: Option<Sleep>,
     drain: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
 }
@@ -110,6 +112,7 @@ impl<'a> Ends<'a> {
             state,
             admitted,
             changes: state.changes(),
+            lease: Box::pin(admitted.lease.over()),
             permission: permission_end(state, admitted),
             drain: Box::pin(state.drain.begun()),
         }
@@ -128,12 +131,14 @@ impl<'a> Ends<'a> {
                 () = ended(&mut self.permission) => return First::Early(Early::Permission),
                 // The sender lives in the state, which outlives this, so that there always is a change.
                 _ = self.changes.changed(), if waits => {}
+                () = &mut self.lease, if waits => {}
                 came = &mut coming => return self.unless_over(came),
                 error = client.left() => return First::Left(error),
                 () = &mut self.drain, if waits => return First::Early(Early::Drain),
             }
-            if !client.is_still_permitted(self.state, self.admitted).await {
-                return First::Early(Early::Permission);
+            match client.renew(self.state, self.admitted).await {
+                Some(lease) => self.lease = Box::pin(lease.over()),
+                None => return First::Early(Early::Permission),
             }
         }
     }
@@ -148,7 +153,7 @@ impl<'a> Ends<'a> {
     }
 }
 
-/// A timer.
+/// Something that ends by itself.
 pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Resolves with the permission's end by its time; none where it has none.

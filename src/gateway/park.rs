@@ -21,13 +21,14 @@ use pingora_core::server::ShutdownWatch;
 use pingora_core::{Error, ErrorSource, ErrorType};
 use pingora_proxy::{HttpProxy, Session};
 
-use super::admit::{Admitted, is_still_permitted};
+use super::admit::{Admitted, renew};
 use super::answer::Reply;
 use super::context::RequestContext;
 use super::held::{Began, Client, First, Wait, Waiting};
 use super::service::{DRAIN_TIMEOUT, Gateway, WRITE_TIMEOUT};
 use super::state::State;
 use crate::line::Line;
+use crate::tenant::Lease;
 
 /// How long a connection's first head may take, in seconds; it has its own deadline besides.
 const FIRST_HEAD_SECONDS: u64 = 60;
@@ -144,18 +145,15 @@ impl Client for ParkedClient {
         }
     }
 
-    async fn is_still_permitted(&self, state: &State, admitted: &Admitted) -> bool {
-        let judging = async {
+    async fn renew(&self, state: &State, admitted: &Admitted) -> Option<Arc<Lease>> {
+        let renewing = async {
             match self {
-                Self::H1(parked) => match parked.session().await {
-                    Ok(session) => is_still_permitted(state, &session, admitted).await,
-                    Err(_) => false,
-                },
-                Self::H2(session) => is_still_permitted(state, session, admitted).await,
+                Self::H1(parked) => renew(state, &parked.session().await.ok()?, admitted).await,
+                Self::H2(session) => renew(state, session, admitted).await,
             }
         };
         // Boxed, since most waits end without it.
-        Box::pin(judging).await
+        Box::pin(renewing).await
     }
 }
 
