@@ -17,12 +17,14 @@ mod host;
 mod identity;
 mod keys;
 mod merge;
+mod moment;
 mod network;
 mod path;
 mod policy;
 mod print;
 mod problem;
 mod reading;
+mod revocations;
 mod rules;
 mod scalar;
 mod secret;
@@ -40,9 +42,10 @@ pub use electric::{Authority, ElectricSettings, ElectricUrl};
 pub use files::KEY_FILE_BYTES_MAX;
 pub use gatekeeper::{
     GatekeeperSettings, KeyOrigin, MintSetting, MintShapeSetting, SigningKeySetting, TTL_DEFAULT,
-    VERIFY_PATHS_MAX, VerifySetting, moment_text,
+    VERIFY_PATHS_MAX, VerifySetting,
 };
 pub use identity::{IdentitySettings, LIFETIME_MAX_DEFAULT};
+pub use moment::moment_text;
 pub use network::{Network, NetworkError};
 pub use path::{
     CAPTURE_BYTES_MAX, PATH_BYTES_MAX, PathError, PathPattern, SEGMENTS_MAX, Segment, is_capture_text,
@@ -50,6 +53,7 @@ pub use path::{
 pub use policy::{CheckedShape, DEFAULT_TENANT};
 pub use print::REDACTED;
 pub use problem::{Problem, Problems, Severity};
+pub use revocations::{RevocationFile, requested_revocations, revocations_of};
 pub use rules::{ParamSetting, RULES_MAX, RowsSetting, RuleSettings};
 pub use scalar::read_duration;
 pub use secret::{SECRET_BYTES_MAX, SecretOrigin, SecretSetting};
@@ -210,6 +214,8 @@ impl Files {
 
 fn check(reading: &mut Reading<'_>, root: &Node) -> Option<Config> {
     let mut section = Section::open(reading, root, "the configuration")?;
+    let revocations = section.get(reading, "revocations");
+    let revocations = revocations.map_or(Some(None), |entry| revocations::file(reading, &entry.value));
     let server = ["server", "admin", "health", "limits"]
         .map(|key| section.get(reading, key).map(|entry| &entry.value));
     let server = server::server(reading, server);
@@ -262,8 +268,10 @@ fn check(reading: &mut Reading<'_>, root: &Node) -> Option<Config> {
         None => None,
         Some(part) => Some(gatekeeper::settings(reading, part?, &shapes, tagger)?),
     };
+    let mut server = server?;
+    server.revocations = revocations?;
     Some(Config {
-        server: server?,
+        server,
         electric: electric?,
         identity,
         cors: cors?,

@@ -122,7 +122,14 @@ fn server_defaults(root: &mut Out, server: &ServerSettings) {
             Out::Text(format!("unix:{}", path.display())),
         )]),
     };
-    put(root, "admin", admin);
+    match admin {
+        Out::Map(listen) => put_in(root, "admin", |out| {
+            for (key, value) in listen {
+                put(out, &key, value);
+            }
+        }),
+        off => put(root, "admin", off),
+    }
     put_in(root, "limits", |out| {
         let limits = &server.limits;
         let size = |bytes: usize| Out::Plain(size_text(u64::try_from(bytes).unwrap_or(u64::MAX)));

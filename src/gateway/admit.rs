@@ -1,5 +1,6 @@
 //! From a request's head to a permit: route, frame, authenticate, body, decide, build.
 
+mod credentials;
 mod minting;
 mod signed;
 
@@ -12,6 +13,7 @@ use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use shapegate_core::answer::{Audience, Expected, if_none_match_for_upstream};
 use shapegate_core::code::{Code, Refusal};
+use shapegate_core::credential::Credential;
 use shapegate_core::identity::Identity;
 use shapegate_core::permit::{Allowed, Permit};
 use shapegate_core::policy::{HeaderValue as RuleHeader, Headers, RequestFacts, Withheld};
@@ -19,6 +21,7 @@ use shapegate_core::request::{Asked, Scalar, Verb};
 use shapegate_core::time::{Now, Until};
 use shapegate_core::upstream::UpstreamRequest;
 
+use self::credentials::require_good;
 use super::body;
 use super::context::RequestContext;
 use super::cors::{self, CorsGrant};
@@ -36,6 +39,8 @@ use crate::tenant::{Endpoint, Found, ServedShape, Tenant};
 const PATH_BYTES_MAX: usize = 4 * 1024;
 /// The longest `traceparent`; version 00 has exactly 55 bytes (W3C Trace Context §3.2).
 const TRACEPARENT_BYTES: usize = 55;
+
+pub use credentials::is_revoked;
 
 /// What becomes of a request.
 pub enum Admission {
@@ -77,6 +82,10 @@ pub struct Admitted {
     pub audience: Audience,
     /// The moment until which it holds.
     pub until: Option<Until>,
+    /// What whoever asks goes by.
+    pub credential: Option<Arc<Credential>>,
+    /// The epoch of revocations that it was admitted in.
+    pub epoch: u64,
 }
 
 impl Admitted {
@@ -107,6 +116,7 @@ pub async fn admit(
     session: &mut Session,
     ctx: &mut RequestContext,
 ) -> Result<Admission, Refusal> {
+    ctx.epoch = state.revocations.epoch();
     let loaded = state.loaded();
     let head = session.req_header();
     let tenant = loaded.tenant_of(head)?;
@@ -135,7 +145,7 @@ pub async fn admit(
     match found {
         Found::Shapes(endpoint) => shapes(state, &loaded, session, ctx, tenant, verb, &endpoint).await,
         Found::Signed { .. } => Box::pin(signed::admit(state, session, ctx, tenant, verb)).await,
-        Found::Mint(table) => Box::pin(minting::mint(state, &loaded, session, tenant, &table)).await,
+        Found::Mint(table) => Box::pin(minting::mint(state, &loaded, session, ctx, tenant, &table)).await,
         Found::PublicKeys => public_keys(tenant, state.clock.now()),
         Found::Health => {
             let health = upstream.health().state(upstream, &state.fetch, &*state.clock);
@@ -155,7 +165,7 @@ async fn shapes(
     state: &State,
     loaded: &Loaded,
     session: &mut Session,
-    ctx: &RequestContext,
+    ctx: &mut RequestContext,
     tenant: &Tenant,
     verb: Verb,
     endpoint: &Endpoint<'_>,
@@ -167,6 +177,8 @@ async fn shapes(
     let now = state.clock.now();
     let shape = endpoint.choose(&asked)?;
     let identity = authenticate(tenant, shape, &head.headers, now)?;
+    ctx.credential = identity.as_deref().map(Identity::credential).cloned();
+    require_good(state, tenant, ctx.credential.as_deref(), now)?;
     require_identity(shape, identity.as_deref())?;
     if verb == Verb::Post {
         body::check_head(&session.req_header().headers, state.body_limits)?;
@@ -246,7 +258,8 @@ fn judge_again(
         Some(Found::Shapes(endpoint)) => endpoint,
         Some(Found::Signed { .. }) => {
             let verifier = tenant.gatekeeper().verifier.as_ref().ok_or_else(not_found)?;
-            let (_, allowed) = signed::judge(verifier, head, Verb::Get, now)?;
+            let (_, allowed, token) = signed::judge(verifier, head, Verb::Get, now)?;
+            require_good(state, tenant, Some(token.credential()), now)?;
             return Ok((allowed, Arc::clone(tenant.upstream())));
         }
         _ => return Err(not_found()),
@@ -254,6 +267,8 @@ fn judge_again(
     let asked = Asked::parse(Verb::Get, query, endpoint.declared())?;
     let shape = endpoint.choose(&asked)?;
     let identity = authenticate(tenant, shape, &head.headers, now)?;
+    let credential = identity.as_deref().map(Identity::credential);
+    require_good(state, tenant, credential.map(Arc::as_ref), now)?;
     let asking = Asking {
         head,
         path: endpoint.captures(),
@@ -424,6 +439,8 @@ fn build(
     let admitted = Box::new(Admitted {
         expected: Expected::of(&request, along.if_none_match.is_some()),
         until: permit.until(),
+        credential: ctx.credential.clone(),
+        epoch: ctx.epoch,
         audience: serving.audience,
         tenant: Arc::clone(tenant.id()),
         shares: serving.shares,

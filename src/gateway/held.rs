@@ -10,7 +10,7 @@ use shapegate_core::code::Refusal;
 use shapegate_core::time::{Monotonic, Until};
 use tokio::sync::watch;
 
-use super::admit::{Admitted, is_still_permitted};
+use super::admit::{Admitted, is_revoked, is_still_permitted};
 use super::answer::{self, Reply};
 use super::state::State;
 use crate::hub::shared::{Cut, Reader, Start};
@@ -34,6 +34,7 @@ struct Ends<'a> {
     state: &'a State,
     admitted: &'a Admitted,
     changes: watch::Receiver<u64>,
+    revocations: watch::Receiver<u64>,
     permission: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     drain: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
 }
@@ -52,17 +53,23 @@ impl<'a> Ends<'a> {
         let permission = admitted
             .until
             .map(|until: Until| state.clock.sleep_until(until.monotonic));
+        let mut revocations = state.revocations.subscribe();
+        if *revocations.borrow() != admitted.epoch {
+            // Something was revoked after this was admitted, and before anybody listened.
+            revocations.mark_changed();
+        }
         Self {
             state,
             admitted,
             changes: state.changes(),
+            revocations,
             permission: permission.map(|sleep| sleep as _),
             drain: Box::pin(state.drain.begun()),
         }
     }
 
-    /// Waits for `coming` and for everything that may end the wait before. What is finite is ended by its client
-    /// and by its permission's time alone: changes and a drain let it finish.
+    /// Waits for `coming` and for everything that may end the wait before. What is finite is ended by its client,
+    /// by its permission's time and by a revocation: other changes and a drain let it finish.
     ///
     /// What ends the permission is looked at first: an answer that comes at the same moment is not handed out.
     async fn race<T>(&mut self, session: &mut Session, coming: impl Future<Output = T>) -> First<T> {
@@ -72,6 +79,9 @@ impl<'a> Ends<'a> {
             tokio::select! {
                 biased;
                 () = ended(&mut self.permission) => return First::Early(Early::Permission),
+                () = revoked(&mut self.revocations, self.state, self.admitted) => {
+                    return First::Early(Early::Permission);
+                }
                 // The sender lives in the state, which outlives this, so that there always is a change.
                 _ = self.changes.changed(), if waits => {}
                 came = &mut coming => return self.unless_over(came),
@@ -99,6 +109,17 @@ async fn left(session: &mut Session) -> Box<pingora_core::Error> {
     match session.as_downstream_mut().read_body_or_idle(true).await {
         Err(error) => error.into_down(),
         Ok(_) => std::future::pending().await,
+    }
+}
+
+/// Resolves once what the request came with is revoked.
+async fn revoked(changes: &mut watch::Receiver<u64>, state: &State, admitted: &Admitted) {
+    loop {
+        // The sender lives in the state, which outlives this.
+        _ = changes.changed().await;
+        if is_revoked(state, admitted) {
+            return;
+        }
     }
 }
 
@@ -171,13 +192,17 @@ impl Wait<'_> {
     }
 
     /// What has come may be handed out at the pace of the client, as it was permitted as a whole; what has not
-    /// come when the permission ends is not waited for.
+    /// come when the permission ends is not waited for. A revocation ends both.
     async fn body(&mut self, session: &mut Session) -> pingora_core::Result<()> {
         loop {
+            let ends = &mut self.ends;
             let piece = tokio::select! {
                 biased;
+                () = revoked(&mut ends.revocations, ends.state, ends.admitted) => {
+                    return Err(answer::revoked());
+                }
                 piece = self.reader.next() => piece,
-                () = ended(&mut self.ends.permission) => return Err(broken_off("the permission ended")),
+                () = ended(&mut ends.permission) => return Err(broken_off("the permission ended")),
                 error = left(session) => return Err(error),
             };
             match piece.map_err(|cut| self.broken_off(&cut))? {

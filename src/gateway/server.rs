@@ -27,11 +27,12 @@ use super::request_id::RequestIds;
 use super::service::Gateway;
 use super::state::{HeadLimits, Parts, State};
 use super::tls::{self, TlsError};
-use crate::admin::Metrics;
-use crate::admin::listener::{Admin, Hosts};
+use crate::admin::listener::{Admin, Audience};
+use crate::admin::{AdminToken, Metrics};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{AdminListen, ServerSettings, Tls};
+use crate::config::{AdminListen, RevocationFile, ServerSettings, Tls};
 use crate::hub::Fetch;
+use crate::revocation::{self, Revocations, Source};
 use crate::tenant::Snapshot;
 
 /// Requests on one downstream connection before it is closed, so that what it grew is given back.
@@ -107,6 +108,12 @@ pub fn state(
 ) -> Result<Arc<State>, ServeError> {
     install_crypto();
     let metrics = Metrics::new().map_err(|error| ServeError::Setup(error.to_string()))?;
+    let revocations = Revocations::new(metrics.revocations.clone());
+    if let Some(file) = &settings.revocations {
+        let entries = file.entries.iter().cloned();
+        let replaced = revocations.replace(Source::File, entries, clock.now().wall);
+        replaced.map_err(|error| ServeError::Setup(error.to_string()))?;
+    }
     let start = getrandom::u64().map_err(|error| ServeError::Setup(error.to_string()))?;
     let options = ConnectorOptions::from_server_conf(&server_conf(threads()));
     let limits = &settings.limits;
@@ -125,6 +132,7 @@ pub fn state(
                 header_bytes_max: limits.header_bytes_max,
                 headers_max: HEADERS_MAX,
             },
+            revocations: Arc::new(revocations),
             hub_bytes_max: limits.hub_bytes_max,
             tells_source: settings.cache_status,
         },
@@ -164,10 +172,14 @@ pub fn run_with(
         service.add_listener(listener(*address, settings.tls.as_ref())?);
     }
     server.add_service(service);
-    for (listener, hosts) in operators_listeners(settings) {
-        server.add_service(Admin::service(Arc::clone(state), listener, hosts));
+    for (listener, audience) in operators_listeners(settings) {
+        server.add_service(Admin::service(Arc::clone(state), listener, audience));
     }
     server.add_service(background_service("background", Background(Arc::clone(state))));
+    if let Some(file) = &settings.revocations {
+        let follower = RevocationFollower(Arc::clone(state), file.clone());
+        server.add_service(background_service("revocations", follower));
+    }
     server.add_services(services);
     server.run(RunArgs {
         shutdown_signal: Box::new(DrainOnSignal {
@@ -185,8 +197,8 @@ fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-/// Where operators and probes are served, and under which names.
-fn operators_listeners(settings: &ServerSettings) -> Vec<(ListenerConfig, Hosts)> {
+/// Where operators and probes are served.
+fn operators_listeners(settings: &ServerSettings) -> Vec<(ListenerConfig, Audience)> {
     let admin = match &settings.admin {
         AdminListen::Off => None,
         AdminListen::Tcp(address) => Some(ListenerConfig::tcp(address.to_string())),
@@ -198,8 +210,10 @@ fn operators_listeners(settings: &ServerSettings) -> Vec<(ListenerConfig, Hosts)
     let health = settings
         .health
         .map(|address| ListenerConfig::tcp(address.to_string()));
-    let admin = admin.map(|listener| (listener, Hosts::Local));
-    let health = health.map(|listener| (listener, Hosts::Any));
+    let token = settings.admin_token.as_ref();
+    let token = token.map(|token| AdminToken::new(&token.text));
+    let admin = admin.map(|listener| (listener, Audience::Operators(token)));
+    let health = health.map(|listener| (listener, Audience::Probes));
     admin.into_iter().chain(health).collect()
 }
 
@@ -234,6 +248,20 @@ impl BackgroundService for Background {
             .map(|upstream| upstream.addresses().keep_fresh(&*state.clock));
         tokio::select! {
             _ = futures_util::future::join_all(addresses) => {}
+            _ = shutdown.changed() => {}
+        }
+    }
+}
+
+/// Follows the file of revocations.
+struct RevocationFollower(Arc<State>, RevocationFile);
+
+#[async_trait]
+impl BackgroundService for RevocationFollower {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let Self(state, file) = self;
+        tokio::select! {
+            () = revocation::file::follow(&state.revocations, file, &*state.clock) => {}
             _ = shutdown.changed() => {}
         }
     }

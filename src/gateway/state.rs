@@ -17,6 +17,7 @@ use crate::admin::Metrics;
 use crate::clock::Clock;
 use crate::hub::fetch::SharedFetch;
 use crate::hub::{Fetch, Hub, Upstream};
+use crate::revocation::Revocations;
 use crate::tenant::{Snapshot, Tenant};
 
 /// Decisions remembered; each is a few hundred bytes.
@@ -84,6 +85,8 @@ pub struct Parts {
     pub body_limits: BodyLimits,
     /// Bounds on heads.
     pub head_limits: HeadLimits,
+    /// What is revoked.
+    pub revocations: Arc<Revocations>,
     /// Bytes of answers that are kept.
     pub hub_bytes_max: usize,
     /// Whether answers say where they come from.
@@ -100,6 +103,8 @@ pub struct State {
     pub clock: Arc<dyn Clock>,
     /// The registry.
     pub metrics: Arc<Metrics>,
+    /// What is revoked.
+    pub revocations: Arc<Revocations>,
     /// Connections to upstreams.
     pub fetch: SharedFetch,
     /// What is shared.
@@ -124,6 +129,7 @@ impl State {
             request_ids,
             body_limits,
             head_limits,
+            revocations,
             hub_bytes_max,
             tells_source,
         } = parts;
@@ -136,6 +142,7 @@ impl State {
             drain: Drain::default(),
             clock,
             metrics,
+            revocations,
             fetch,
             hub,
             request_ids,

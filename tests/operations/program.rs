@@ -31,6 +31,8 @@ pub struct Setup {
     pub folder: TempDir,
     /// Below `server`, besides `listen`: `, tls: {…}`.
     pub server: String,
+    /// Below `admin`, besides `listen`: `, token: {…}`.
+    pub admin_more: String,
     /// Everything else at the top level.
     pub rest: String,
 }
@@ -42,6 +44,7 @@ impl Setup {
             admin: free_address(),
             folder: tempfile::tempdir().expect("a folder"),
             server: String::new(),
+            admin_more: String::new(),
             rest: format!("{IDENTITY}{USERS}"),
         }
     }
@@ -62,11 +65,12 @@ impl Setup {
             address,
             admin,
             server,
+            admin_more,
             rest,
             ..
         } = self;
         format!(
-            "server: {{ listen: \"{address}\"{server} }}\nadmin: {{ listen: \"{admin}\" }}\n\
+            "server: {{ listen: \"{address}\"{server} }}\nadmin: {{ listen: \"{admin}\"{admin_more} }}\n\
              electric: {{ url: \"{electric}\", secret: {{ env: ELECTRIC_SECRET }} }}\n{rest}"
         )
     }

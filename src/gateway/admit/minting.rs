@@ -2,10 +2,13 @@
 
 use pingora_proxy::Session;
 use shapegate_core::code::{Code, Refusal};
+use shapegate_core::identity::Identity;
 use shapegate_core::policy::{Access, RequestFacts};
 use shapegate_core::request::{Asked, MintBody};
 
+use super::credentials::require_good;
 use super::{Admission, RequestHeaders, body, not_found, signed, target};
+use crate::gateway::context::RequestContext;
 use crate::gateway::state::{Loaded, State};
 use crate::tenant::Tenant;
 
@@ -16,6 +19,7 @@ pub(super) async fn mint(
     state: &State,
     loaded: &Loaded,
     session: &mut Session,
+    ctx: &mut RequestContext,
     tenant: &Tenant,
     segment: &str,
 ) -> Result<Admission, Refusal> {
@@ -25,6 +29,8 @@ pub(super) async fn mint(
     let identity = tenant
         .identity()
         .authenticate(&signed::credentials(headers), now)?;
+    ctx.credential = identity.as_deref().map(Identity::credential).cloned();
+    require_good(state, tenant, ctx.credential.as_deref(), now)?;
     if identity.is_none() && minter.requires_identity() {
         return Err(unknown());
     }

@@ -13,8 +13,9 @@ use shapegate_core::policy::require_shape;
 use shapegate_core::request::{Asked, Declared, Verb};
 use shapegate_core::time::Now;
 
+use super::credentials::require_good;
 use super::{Admission, Serving, body, not_found, permit, target};
-use crate::gatekeeper::Verifier;
+use crate::gatekeeper::{ShapeToken, Verifier};
 use crate::gateway::context::RequestContext;
 use crate::gateway::state::State;
 use crate::identity::CredentialHeaders;
@@ -24,13 +25,15 @@ use crate::tenant::Tenant;
 pub(super) async fn admit(
     state: &State,
     session: &mut Session,
-    ctx: &RequestContext,
+    ctx: &mut RequestContext,
     tenant: &Tenant,
     verb: Verb,
 ) -> Result<Admission, Refusal> {
     let verifier = tenant.gatekeeper().verifier.as_ref().ok_or_else(not_found)?;
     let now = state.clock.now();
-    let (mut asked, allowed) = judge(verifier, session.req_header(), verb, now)?;
+    let (mut asked, allowed, token) = judge(verifier, session.req_header(), verb, now)?;
+    ctx.credential = Some(Arc::clone(token.credential()));
+    require_good(state, tenant, ctx.credential.as_deref(), now)?;
     state.metrics.dropped(asked.dropped);
     if verb == Verb::Post {
         body::check_head(&session.req_header().headers, state.body_limits)?;
@@ -45,19 +48,19 @@ pub(super) async fn admit(
     permit(state, tenant, serving, &allowed, asked, head, ctx).await
 }
 
-/// What is asked, and what of it the token that came allows.
+/// What is asked, what of it the token that came allows, and the token.
 pub(super) fn judge(
     verifier: &Verifier,
     head: &RequestHeader,
     verb: Verb,
     now: Now,
-) -> Result<(Asked, Arc<Allowed>), Refusal> {
+) -> Result<(Asked, Arc<Allowed>, Arc<ShapeToken>), Refusal> {
     let (_, query) = target(head)?;
     let asked = Asked::parse(verb, query, &Declared::default())?;
     require_shape(&asked)?;
     let token = verifier.authenticate(&credentials(&head.headers), now)?;
     let allowed = verifier.decide(&token, &asked, now)?;
-    Ok((asked, allowed))
+    Ok((asked, allowed, token))
 }
 
 pub(super) fn credentials(headers: &HeaderMap) -> CredentialHeaders<'_> {
