@@ -8,5 +8,6 @@ pub mod gateway;
 pub mod hub;
 pub mod identity;
 pub mod logging;
+pub mod outbound;
 pub mod revocation;
 pub mod tenant;
