@@ -64,7 +64,7 @@ pub(super) fn file(reading: &mut Reading<'_>, node: &Node) -> Option<Option<Revo
 /// Everything that is wrong with it, as text with places.
 pub fn revocations_of(path: &Path, bytes: Vec<u8>) -> Result<Vec<Entry>, String> {
     let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
-    read(path, text, None).map_err(|problems| problems.render())
+    read(path, &text, None).map_err(|problems| problems.render())
 }
 
 /// Reads what an operator asks for: one entry or a list, in JSON.
@@ -79,7 +79,7 @@ pub fn requested_revocations(body: &[u8], now: UnixMillis) -> Result<Vec<Entry>,
         one @ serde_json::Value::Object(_) => serde_json::Value::Array(vec![one]),
         other => other,
     };
-    read(Path::new("request"), body.to_string(), Some(now)).map_err(|problems| {
+    read(Path::new("request"), &body.to_string(), Some(now)).map_err(|problems| {
         let said = problems.list.iter().map(|problem| {
             let help = problem.help.as_deref().unwrap_or_default();
             format!("{}; {help}", problem.message)
@@ -89,10 +89,10 @@ pub fn requested_revocations(body: &[u8], now: UnixMillis) -> Result<Vec<Entry>,
 }
 
 /// `now` is given where entries may count from it.
-fn read(path: &Path, text: String, now: Option<UnixMillis>) -> Result<Vec<Entry>, Problems> {
+fn read(path: &Path, text: &str, now: Option<UnixMillis>) -> Result<Vec<Entry>, Problems> {
     let mut problems = Problems::default();
-    let node = match problems.sources.add(path, text.clone()) {
-        Some(source) => yaml::read(source, &text),
+    let node = match problems.sources.add(path, text.to_owned()) {
+        Some(source) => yaml::read(source, text),
         None => Ok(None),
     };
     let node = match node {
