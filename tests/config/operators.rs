@@ -35,7 +35,7 @@ fn an_admin_token_is_a_secret_that_is_hard_to_guess() {
     let written = refused("admin: { token: a-token-that-nobody-guesses-canary }\n", &given());
     assert!(written.contains("does not stay secret"), "{written}");
     for weak in [
-        "short",
+        "guess-me",
         "a token with spaces that is long",
         "ein-schlüssel-der-lang-genug-wäre",
     ] {

@@ -27,6 +27,6 @@ pub fn is_revoked(state: &State, admitted: &Admitted) -> bool {
     let now = state.clock.now().wall;
     state
         .revocations
-        .check(&admitted.tenant, credential, now)
+        .check(admitted.lease.tenant(), credential, now)
         .is_err()
 }
