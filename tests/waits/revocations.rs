@@ -184,7 +184,8 @@ async fn what_is_revoked_between_being_admitted_and_listening_for_it_is_not_hand
     // One thread serves both sides: once the signature is checked, the gateway waits for the body.
     until("the token is taken", || {
         let loaded = gateway.state.loaded();
-        loaded.snapshot.default_tenant().identity().signatures_checked() == 1
+        let tenant = loaded.snapshot.tenants().next().unwrap();
+        tenant.identity().signatures_checked() == 1
     })
     .await;
     revoke(&gateway, entry(Kind::Subject, "user_of_1"));
