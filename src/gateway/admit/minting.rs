@@ -6,7 +6,9 @@ use shapegate_core::identity::Identity;
 use shapegate_core::policy::{Access, RequestFacts};
 use shapegate_core::request::{Asked, MintBody};
 
-use super::{Admission, RequestHeaders, body, identify, not_found, target};
+use super::head::{not_found, target};
+use super::judging::RequestHeaders;
+use super::{Admission, body, identify};
 use crate::gateway::context::RequestContext;
 use crate::gateway::state::{Loaded, State};
 use crate::tenant::Tenant;
