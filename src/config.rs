@@ -18,6 +18,7 @@ mod gatekeeper;
 mod host;
 mod identity;
 mod keys;
+mod leaving;
 mod merge;
 mod moment;
 mod network;
@@ -54,6 +55,7 @@ pub use gatekeeper::{
 };
 pub use host::is_label;
 pub use identity::{IdentitySettings, LIFETIME_MAX_DEFAULT};
+pub use leaving::Leaving;
 pub use moment::moment_text;
 pub use network::{Network, NetworkError};
 pub use opened::{Opened, RefusedTenant};
