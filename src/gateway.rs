@@ -1,9 +1,11 @@
 //! Pingora's side: the proxy service, the connection wrapper, answers.
 //!
 //! A request passes [`admit`], which ends in a permit or a refusal. Reads of a log are then served by [`held`]
-//! through the hub, where [`park`] puts away who waits, or fetched by [`own`] where nothing is shared; the rest by Pingora's proxying through the hooks of [`service`]; both answer through [`answer`], the only
-//! writer of headers to a client.
+//! through the hub, where [`park`] puts away who waits, or fetched by [`own`] where nothing is shared; the rest by
+//! Pingora's proxying through the hooks of [`service`]. All answer through [`answer`], the only writer of headers to
+//! a client.
 
+pub mod accepting;
 pub mod admit;
 pub mod answer;
 pub mod body;
@@ -11,12 +13,13 @@ mod choose;
 pub mod connection;
 pub mod context;
 pub mod cors;
+pub mod departure;
 pub mod drain;
 pub mod framing;
 pub mod held;
+pub mod herald;
 pub mod own;
 pub mod park;
-pub mod ports;
 pub mod request_id;
 pub mod server;
 pub mod service;

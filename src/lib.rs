@@ -11,5 +11,7 @@ pub mod identity;
 pub mod line;
 pub mod logging;
 pub mod outbound;
+pub mod process;
 pub mod questions;
+pub mod revocation;
 pub mod tenant;

@@ -14,7 +14,7 @@ use shapegate_core::code::Refusal;
 use shapegate_core::time::{Monotonic, Until};
 use tokio::sync::watch;
 
-use super::admit::{Admitted, renew};
+use super::admit::{Admitted, is_revoked, renew};
 use super::answer::{self, Reply};
 use super::state::State;
 use crate::hub::cache::Stored;
@@ -87,6 +87,7 @@ struct Ends<'a> {
     admitted: &'a Admitted,
     changes: watch::Receiver<u64>,
     lease: Sleep,
+    revocations: watch::Receiver<u64>,
     permission: Option<Sleep>,
     drain: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
 }
@@ -108,18 +109,24 @@ pub enum First<T> {
 
 impl<'a> Ends<'a> {
     fn of(state: &'a State, admitted: &'a Admitted) -> Self {
+        let mut revocations = state.revocations.subscribe();
+        if *revocations.borrow() != admitted.epoch {
+            // Something was revoked after this was admitted, and before anybody listened.
+            revocations.mark_changed();
+        }
         Self {
             state,
             admitted,
             changes: state.changes(),
             lease: Box::pin(admitted.lease.over()),
+            revocations,
             permission: permission_end(state, admitted),
-            drain: Box::pin(state.drain.begun()),
+            drain: Box::pin(state.drain.turn(&*state.clock)),
         }
     }
 
-    /// Waits for `coming` and for everything that may end the wait before. What is finite is ended by its client
-    /// and by its permission's time alone: changes and a drain let it finish.
+    /// Waits for `coming` and for everything that may end the wait before. What is finite is ended by its client,
+    /// by its permission's time and by a revocation: other changes and a drain let it finish.
     ///
     /// What ends the permission is looked at first: an answer that comes at the same moment is not handed out.
     async fn race<T>(&mut self, client: &mut impl Client, coming: impl Future<Output = T>) -> First<T> {
@@ -129,6 +136,9 @@ impl<'a> Ends<'a> {
             tokio::select! {
                 biased;
                 () = ended(&mut self.permission) => return First::Early(Early::Permission),
+                () = revoked(&mut self.revocations, self.state, self.admitted) => {
+                    return First::Early(Early::Permission);
+                }
                 // The sender lives in the state, which outlives this, so that there always is a change.
                 _ = self.changes.changed(), if waits => {}
                 () = &mut self.lease, if waits => {}
@@ -162,8 +172,19 @@ pub fn permission_end(state: &State, admitted: &Admitted) -> Option<Sleep> {
     Some(state.clock.sleep_until(until.monotonic))
 }
 
+/// Resolves once what the request came with is revoked.
+async fn revoked(changes: &mut watch::Receiver<u64>, state: &State, admitted: &Admitted) {
+    loop {
+        // The sender lives in the state, which outlives this.
+        _ = changes.changed().await;
+        if is_revoked(state, admitted) {
+            return;
+        }
+    }
+}
+
 /// Waits for the permission's end, if there is one.
-pub async fn ended(permission: &mut Option<Sleep>) {
+async fn ended(permission: &mut Option<Sleep>) {
     match permission {
         Some(sleep) => sleep.await,
         None => std::future::pending().await,
@@ -250,7 +271,12 @@ impl<'a> Wait<'a> {
             First::Came(Ok(start)) => self.pass_on(session, &start, reply).await,
             First::Came(Err(refusal)) => answer::refuse(session, &refusal, reply).await,
             First::Late(_) => answer::nothing_new(state, session, admitted, Early::Permission, reply).await,
-            First::Early(early) => answer::nothing_new(state, session, admitted, early, reply).await,
+            First::Early(early) => {
+                if early == Early::Drain {
+                    session.set_keepalive(None);
+                }
+                answer::nothing_new(state, session, admitted, early, reply).await
+            }
             First::Left(error) => Err(error),
         }
     }
@@ -276,10 +302,12 @@ impl<'a> Wait<'a> {
     }
 
     /// What has come may be handed out at the pace of the client, as it was permitted as a whole; what has not
-    /// come when the permission ends is not waited for.
+    /// come when the permission ends is not waited for. A revocation ends both.
     async fn body(&mut self, session: &mut Session) -> pingora_core::Result<()> {
         loop {
-            let piece = next_piece(session, self.reader.next(), &mut self.ends.permission).await?;
+            let ends = &mut self.ends;
+            let next = self.reader.next();
+            let piece = next_piece(ends.state, session, ends.admitted, next, &mut ends.permission).await?;
             match piece.map_err(|cut| self.broken_off(&cut))? {
                 Some(piece) => session.write_response_body(Some(piece), false).await?,
                 None => return session.write_response_body(None, true).await,
@@ -300,7 +328,12 @@ impl<'a> Wait<'a> {
                     }
                     return self.end_stream(session, stands).await;
                 }
-                First::Early(_) => return self.end_stream(session, stands).await,
+                First::Early(early) => {
+                    if early == Early::Drain {
+                        session.set_keepalive(None);
+                    }
+                    return self.end_stream(session, stands).await;
+                }
             };
             match piece {
                 Ok(Some(piece)) => {
@@ -352,23 +385,31 @@ impl<'a> Wait<'a> {
 /// written before is sent first, unless the piece is there already.
 ///
 /// # Errors
-/// When the client leaves or the permission ends.
+/// When the client leaves, the permission ends or is revoked.
 pub async fn next_piece<T, E>(
+    state: &State,
     session: &mut Session,
+    admitted: &Admitted,
     next: impl Future<Output = Result<T, E>>,
     permission: &mut Option<Sleep>,
 ) -> pingora_core::Result<Result<T, E>> {
     let mut next = pin!(next);
-    match poll!(&mut next) {
-        Poll::Ready(Ok(piece)) => return Ok(Ok(piece)),
-        Poll::Ready(Err(error)) => {
-            send_written(session).await?;
-            return Ok(Err(error));
-        }
-        Poll::Pending => send_written(session).await?,
+    let ready = poll!(&mut next);
+    if is_revoked(state, admitted) {
+        return Err(answer::revoked());
     }
+    if let Poll::Ready(Ok(piece)) = ready {
+        return Ok(Ok(piece));
+    }
+    send_written(session).await?;
+    if let Poll::Ready(broken) = ready {
+        return Ok(broken);
+    }
+    let mut revocations = state.revocations.subscribe();
+    revocations.mark_changed();
     tokio::select! {
         biased;
+        () = revoked(&mut revocations, state, admitted) => Err(answer::revoked()),
         piece = next => Ok(piece),
         () = ended(permission) => Err(broken_off("the permission ended")),
         error = session.left() => Err(error),

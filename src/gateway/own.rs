@@ -76,7 +76,7 @@ async fn pass_on(
     let bodyless = answer::is_bodyless(session, &head);
     session.write_response_header(Box::new(head), bodyless).await?;
     loop {
-        let piece = next_piece(session, fetched.next(), &mut permission).await?;
+        let piece = next_piece(state, session, admitted, fetched.next(), &mut permission).await?;
         let piece = piece.map_err(|refusal| broken_off(refusal.detail.as_deref().unwrap_or_default()))?;
         let Some(piece) = piece else { break };
         session.write_response_body(Some(piece), false).await?;
