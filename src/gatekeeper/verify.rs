@@ -153,7 +153,7 @@ impl Verifier {
             .issuers
             .get(&name)
             .ok_or_else(|| Fault::IssuerUnknown(quoted(&name)))?;
-        let VerifiedClaims { claims, end } =
+        let VerifiedClaims { claims, end, .. } =
             issuer.verify_claims(&jws, claims, now, &self.signatures_checked)?;
         let key_end = jws
             .header
