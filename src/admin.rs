@@ -2,5 +2,6 @@
 
 pub mod listener;
 pub mod metrics;
+pub mod readiness;
 
 pub use metrics::Metrics;

@@ -15,11 +15,13 @@ mod files;
 mod gatekeeper;
 mod host;
 mod identity;
+mod jwt;
 mod keys;
 mod merge;
 mod network;
 mod path;
 mod policy;
+mod presets;
 mod print;
 mod problem;
 mod reading;
@@ -44,6 +46,7 @@ pub use gatekeeper::{
 };
 pub use identity::{IdentitySettings, LIFETIME_MAX_DEFAULT};
 pub use network::{Network, NetworkError};
+pub use presets::Preset;
 pub use path::{
     CAPTURE_BYTES_MAX, PATH_BYTES_MAX, PathError, PathPattern, SEGMENTS_MAX, Segment, is_capture_text,
 };
@@ -249,6 +252,12 @@ fn check(reading: &mut Reading<'_>, root: &Node) -> Option<Config> {
     conflicts::routes(reading, &shapes);
     let identity = identity?;
     conflicts::nobody_can_enter(reading, &shapes, &identity);
+    if let Some(cors) = &cors {
+        conflicts::cookies_for_any_origin(reading, &identity.cookies, cors);
+    }
+    for preset in &identity.presets {
+        jwt::warn_of_users_own_claims(reading, Some(*preset), root);
+    }
     let part = gatekeeper.as_ref().and_then(Option::as_ref);
     gatekeeper::check(reading, part, &shapes, &identity);
     let certain = identity.certain_claims();

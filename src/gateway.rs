@@ -6,6 +6,7 @@
 
 pub mod admit;
 pub mod answer;
+pub mod background;
 pub mod body;
 pub mod connection;
 pub mod context;

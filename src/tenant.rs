@@ -31,6 +31,16 @@ impl Snapshot {
         std::iter::once(&self.first)
     }
 
+    /// Takes over the keys that issuers have published meanwhile, so that nobody waits for them again.
+    pub fn inherit_keys(&self, before: &Self) {
+        for tenant in self.tenants() {
+            let earlier = before.tenants().find(|earlier| earlier.id == tenant.id);
+            if let Some(earlier) = earlier.filter(|earlier| !Arc::ptr_eq(earlier, tenant)) {
+                tenant.identity.inherit_keys(&earlier.identity);
+            }
+        }
+    }
+
     /// The tenant that there is when none are named.
     pub fn default_tenant(&self) -> &Arc<Tenant> {
         &self.first

@@ -11,6 +11,7 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_core::services::listening::Service;
 use pingora_http::RequestHeader;
 
+use super::readiness::readiness;
 use crate::gateway::State;
 
 /// Under which names a listener is asked.
@@ -55,17 +56,22 @@ impl Admin {
         self.page(head.uri.path())
     }
 
+    fn metrics(&self) -> (StatusCode, String) {
+        self.state.metrics.key_ages.take(&self.state);
+        match self.state.metrics.render() {
+            Ok(text) => (StatusCode::OK, text),
+            Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+        }
+    }
+
     fn page(&self, path: &str) -> (StatusCode, String) {
         match path {
             "/healthz" => (StatusCode::OK, "ok\n".to_owned()),
-            "/readyz" if self.state.drain.has_begun() => {
-                (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned())
+            "/readyz" => readiness(&self.state, None),
+            "/metrics" => self.metrics(),
+            other if other.starts_with(READY_TENANT) => {
+                readiness(&self.state, other.strip_prefix(READY_TENANT))
             }
-            "/readyz" => (StatusCode::OK, "ready\n".to_owned()),
-            "/metrics" => match self.state.metrics.render() {
-                Ok(text) => (StatusCode::OK, text),
-                Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-            },
             _ => (
                 StatusCode::NOT_FOUND,
                 "there are /healthz, /readyz and /metrics\n".to_owned(),
@@ -73,6 +79,9 @@ impl Admin {
         }
     }
 }
+
+/// Below it, a tenant's id.
+const READY_TENANT: &str = "/readyz/";
 
 /// Whether a request names this machine, in its target too if that has a host.
 fn is_for_this_machine(head: &RequestHeader) -> bool {

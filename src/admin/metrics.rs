@@ -3,6 +3,7 @@
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 use shapegate_core::code::Code;
 
+use super::readiness::KeyAges;
 use crate::hub::HubMetrics;
 
 /// The classes of a status, by its first digit less one.
@@ -22,6 +23,8 @@ pub struct Metrics {
     pub held: IntGauge,
     /// Requests being served now.
     pub in_flight: IntGauge,
+    /// How old issuers' keys are.
+    pub key_ages: KeyAges,
     /// What the hub counts.
     pub hub: HubMetrics,
 }
@@ -59,6 +62,7 @@ impl Metrics {
             )?,
             held: gauge("held_polls", "Long polls and streams that wait now.")?,
             in_flight: gauge("requests_in_flight", "Requests being served now.")?,
+            key_ages: KeyAges::new()?,
             hub: HubMetrics::new()?,
         };
         metrics.register()?;
@@ -74,6 +78,7 @@ impl Metrics {
             .register(Box::new(self.dropped_parameters.clone()))?;
         self.registry.register(Box::new(self.held.clone()))?;
         self.registry.register(Box::new(self.in_flight.clone()))?;
+        self.key_ages.register(&self.registry)?;
         self.hub.register(&self.registry)
     }
 

@@ -238,6 +238,11 @@ impl<'n> Section<'n> {
         })
     }
 
+    /// What the map is called.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Where the map starts.
     pub(super) fn span(&self) -> Span {
         self.span

@@ -19,6 +19,7 @@ use pingora_core::services::listening::Service;
 use pingora_proxy::{HttpProxy, http_proxy};
 use thiserror::Error;
 
+use super::background;
 use super::body::BodyLimits;
 use super::connection::{ConnectionBook, ConnectionLimits, Guarded};
 use super::drain::DrainOnSignal;
@@ -227,13 +228,8 @@ struct Background(Arc<State>);
 #[async_trait]
 impl BackgroundService for Background {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        let state = &self.0;
-        let loaded = state.loaded();
-        let addresses = loaded
-            .upstreams()
-            .map(|upstream| upstream.addresses().keep_fresh(&*state.clock));
         tokio::select! {
-            _ = futures_util::future::join_all(addresses) => {}
+            () = background::run(&self.0) => {}
             _ = shutdown.changed() => {}
         }
     }

@@ -16,7 +16,7 @@ use super::request_id::RequestIds;
 use crate::admin::Metrics;
 use crate::clock::Clock;
 use crate::hub::fetch::SharedFetch;
-use crate::hub::{Fetch, Hub, Upstream};
+use crate::hub::{Fetch, Hub};
 use crate::tenant::{Snapshot, Tenant};
 
 /// Decisions remembered; each is a few hundred bytes.
@@ -63,11 +63,6 @@ impl Loaded {
     pub fn tenant_of(&self, _head: &RequestHeader) -> Result<&Tenant, Refusal> {
         Ok(self.snapshot.default_tenant())
     }
-
-    /// Every tenant's upstream.
-    pub fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
-        self.snapshot.tenants().map(|tenant| tenant.upstream())
-    }
 }
 
 /// What the gateway is made of, besides its tenants.
@@ -94,6 +89,7 @@ pub struct Parts {
 pub struct State {
     loaded: ArcSwap<Loaded>,
     changes: watch::Sender<u64>,
+    replacements: watch::Sender<()>,
     /// Whether the process is going away.
     pub drain: Drain,
     /// The clocks.
@@ -133,6 +129,7 @@ impl State {
         Arc::new(Self {
             loaded: ArcSwap::new(Loaded::new(snapshot)),
             changes: watch::Sender::new(0),
+            replacements: watch::Sender::new(()),
             drain: Drain::default(),
             clock,
             metrics,
@@ -152,8 +149,20 @@ impl State {
 
     /// Serves another snapshot from now on; whatever waits is judged anew under it.
     pub fn replace(&self, snapshot: Snapshot) {
+        snapshot.inherit_keys(&self.loaded().snapshot);
         self.loaded.store(Loaded::new(snapshot));
+        self.judge_anew();
+        self.replacements.send_replace(());
+    }
+
+    /// Has everybody who waits judged anew: what was permitted may be permitted no longer.
+    pub fn judge_anew(&self) {
         self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Tells of every snapshot that is served instead of another.
+    pub fn replacements(&self) -> watch::Receiver<()> {
+        self.replacements.subscribe()
     }
 
     /// Tells of every change after which waits must be judged anew.

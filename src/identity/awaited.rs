@@ -28,8 +28,16 @@ impl<'m> AwaitedKeys<'m> {
     ///
     /// A name that a key has already is not asked for again, whatever is wrong with the signature: anybody could
     /// ask with it.
-    pub(super) fn of(methods: &'m IdentityMethods, token: &'m [u8], fault: Fault, now: Now) -> Result<Self, Refusal> {
-        let about_keys = matches!(fault, Fault::KeysMissing(_) | Fault::NoKey { .. } | Fault::SignatureWrong(_));
+    pub(super) fn of(
+        methods: &'m IdentityMethods,
+        token: &'m [u8],
+        fault: Fault,
+        now: Now,
+    ) -> Result<Self, Refusal> {
+        let about_keys = matches!(
+            fault,
+            Fault::KeysMissing(_) | Fault::NoKey { .. } | Fault::SignatureWrong(_)
+        );
         let Some((keys, kid)) = about_keys.then(|| published_keys(methods, token)).flatten() else {
             return Err(fault.refusal());
         };
@@ -38,7 +46,13 @@ impl<'m> AwaitedKeys<'m> {
         if hopeless && !matches!(fault, Fault::KeysMissing(_)) {
             return Err(fault.refusal());
         }
-        Ok(Self { methods, token, keys, kid, fault })
+        Ok(Self {
+            methods,
+            token,
+            keys,
+            kid,
+            fault,
+        })
     }
 
     /// Waits for newer keys, and verifies the token with them.
@@ -56,7 +70,9 @@ impl<'m> AwaitedKeys<'m> {
         };
         match (&fault, &self.kid) {
             (Fault::KeysMissing(_), _) => return Err(fault.unavailable(RETRY_INTERVAL)),
-            (Fault::NoKey { .. } | Fault::SignatureWrong(_), Some(kid)) => self.keys.remember_unknown(kid, now),
+            (Fault::NoKey { .. } | Fault::SignatureWrong(_), Some(kid)) => {
+                self.keys.remember_unknown(kid, now)
+            }
             _ => {}
         }
         Err(fault.refusal())
@@ -72,7 +88,10 @@ impl<'m> AwaitedKeys<'m> {
 }
 
 /// The published keys that a token is to be verified with, and the name of the one that it wants.
-fn published_keys<'m>(methods: &'m IdentityMethods, token: &[u8]) -> Option<(&'m RemoteKeys, Option<Box<str>>)> {
+fn published_keys<'m>(
+    methods: &'m IdentityMethods,
+    token: &[u8],
+) -> Option<(&'m RemoteKeys, Option<Box<str>>)> {
     let jws = Jws::read(token).ok()?;
     let name = claims::issuer(&read_claims(&jws).ok()?).ok()?;
     let keys = methods.issuers.get(&name)?.published_keys()?;

@@ -138,9 +138,15 @@ impl Issuer {
                 let error = KeyError::Client(error.to_string());
                 IssuerError::Key { place: 0, error }
             })?;
-            let types = source.token_type.clone().map_or(TokenTypes::Usual, TokenTypes::Only);
+            let types = source
+                .token_type
+                .clone()
+                .map_or(TokenTypes::Usual, TokenTypes::Only);
             check(&source)?;
-            return Ok((Self::of(source, types, Keys::Published(Arc::new(remote))), Vec::new()));
+            return Ok((
+                Self::of(source, types, Keys::Published(Arc::new(remote))),
+                Vec::new(),
+            ));
         }
         let types = source
             .token_type
@@ -151,7 +157,11 @@ impl Issuer {
 
     /// An issuer of tokens that sign shapes.
     pub(crate) fn compile_for_shapes(source: IssuerSource) -> Result<(Self, Vec<KeyWarning>), IssuerError> {
-        if let Some(place) = source.keys.iter().position(|key| matches!(key, KeySource::Remote(_))) {
+        if let Some(place) = source
+            .keys
+            .iter()
+            .position(|key| matches!(key, KeySource::Remote(_)))
+        {
             let error = KeyError::RemoteRefused;
             return Err(IssuerError::Key { place, error });
         }
@@ -202,7 +212,11 @@ impl Issuer {
         now: Now,
         checked: &AtomicU64,
     ) -> Result<Verified, Fault> {
-        let VerifiedClaims { claims, end, standing } = self.verify_claims(token, claims, now, checked)?;
+        let VerifiedClaims {
+            claims,
+            end,
+            standing,
+        } = self.verify_claims(token, claims, now, checked)?;
         let subject = claims::subject(&claims)?;
         let (mapped, claims) = mapping::apply(&self.mappings, claims)?;
         let identity = Identity::new(IdentitySource {
@@ -226,7 +240,11 @@ impl Issuer {
         let standing = self.check_signature(token, now, checked)?;
         self.check_type(&token.header)?;
         let end = self.rules.check(&claims, now)?;
-        Ok(VerifiedClaims { claims, end, standing })
+        Ok(VerifiedClaims {
+            claims,
+            end,
+            standing,
+        })
     }
 
     fn check_signature(

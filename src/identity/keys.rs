@@ -158,7 +158,9 @@ pub enum KeyError {
     DuplicateKid(String),
     #[error("keys that an issuer publishes exclude keys that are given here")]
     RemoteAndGiven,
-    #[error("keys that somebody publishes cannot be taken here; give them: `keys: [ {{ file: jwks.json }} ]`")]
+    #[error(
+        "keys that somebody publishes cannot be taken here; give them: `keys: [ {{ file: jwks.json }} ]`"
+    )]
     RemoteRefused,
     #[error("the client that would fetch the keys is not to be had: {0}")]
     Client(String),
@@ -201,7 +203,13 @@ impl Key {
         use DecodingKeyKind::{RsaModulusExponent, SecretOrDer};
         match (self.decoding.kind(), other.decoding.kind()) {
             (SecretOrDer(one), SecretOrDer(other)) => one == other,
-            (RsaModulusExponent { n, e }, RsaModulusExponent { n: other_n, e: other_e }) => n == other_n && e == other_e,
+            (
+                RsaModulusExponent { n, e },
+                RsaModulusExponent {
+                    n: other_n,
+                    e: other_e,
+                },
+            ) => n == other_n && e == other_e,
             _ => false,
         }
     }

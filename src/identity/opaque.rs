@@ -45,6 +45,10 @@ impl Opaque {
         Ok(known)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.methods.is_empty()
+    }
+
     pub(super) fn remembered(&self) -> usize {
         self.methods
             .iter()

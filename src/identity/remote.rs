@@ -122,10 +122,7 @@ impl RemoteKeys {
     /// Waits for keys that were fetched after this call; where there are none at all, for any.
     pub(crate) async fn newer(&self, clock: &dyn Clock) -> Result<(), NoNewer> {
         let now = clock.now();
-        let _waiting = self
-            .progress
-            .join(WAITING_MAX)
-            .ok_or(NoNewer(RETRY_INTERVAL))?;
+        let _waiting = self.progress.join(WAITING_MAX).ok_or(NoNewer(RETRY_INTERVAL))?;
         if self.progress.rests_after_failure() {
             return Err(NoNewer(RETRY_INTERVAL));
         }
@@ -173,9 +170,16 @@ impl RemoteKeys {
                 continue;
             }
             self.budget().spend(now.monotonic);
-            let (fetched, was_stale) = (self.fetch(clock, scheduled, changed).await, self.is_stale(clock.now()));
+            let (fetched, was_stale) = (
+                self.fetch(clock, scheduled, changed).await,
+                self.is_stale(clock.now()),
+            );
             complaint.tell(self, fetched.err(), was_stale, clock.now(), changed);
-            let pause = if complaint.is_failing() { RETRY_INTERVAL } else { REFRESH_INTERVAL };
+            let pause = if complaint.is_failing() {
+                RETRY_INTERVAL
+            } else {
+                REFRESH_INTERVAL
+            };
             due = clock.now().monotonic.plus(pause);
         }
     }
@@ -273,7 +277,10 @@ impl Complaint {
             changed();
         }
         (self.failing, self.was_stale) = (true, is_stale);
-        if self.last.is_none_or(|last| now.monotonic.0.saturating_sub(last.0) >= COMPLAINT_INTERVAL) {
+        if self
+            .last
+            .is_none_or(|last| now.monotonic.0.saturating_sub(last.0) >= COMPLAINT_INTERVAL)
+        {
             self.last = Some(now.monotonic);
             let issuer = &keys.issuer;
             match keys.age(now) {

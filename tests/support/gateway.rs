@@ -12,7 +12,7 @@ use pingora_core::protocols::l4::stream::Stream as L4Stream;
 use pingora_core::protocols::{GetSocketDigest, SocketDigest, Stream};
 use shapegate::clock::{Clock, SystemClock};
 use shapegate::config::{self, FileContent, Surroundings};
-use shapegate::gateway::{State, server};
+use shapegate::gateway::{State, background, server};
 use shapegate::tenant;
 use shapegate_origin::{Origin, OriginConfig, Schema};
 use tokio::net::{TcpListener, TcpStream};
@@ -90,7 +90,8 @@ impl Gateway {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (shutdown, watch) = watch::channel(false);
-        tokio::spawn(accept(listener, app, wrap, watch));
+        tokio::spawn(accept(listener, app, wrap, watch.clone()));
+        tokio::spawn(beside(Arc::clone(&state), watch));
         Self {
             address,
             origin,
@@ -168,6 +169,13 @@ fn try_load(rest: &str, variables: &Variables) -> Result<config::Loaded, String>
     );
     let path = PathBuf::from("test.yaml");
     config::load_texts(&[(&path, &text)], variables).map_err(|problems| problems.render())
+}
+
+async fn beside(state: Arc<State>, mut shutdown: watch::Receiver<bool>) {
+    tokio::select! {
+        () = background::run(&state) => {}
+        _ = shutdown.wait_for(|over| *over) => {}
+    }
 }
 
 async fn accept<A: ServerApp + Send + Sync + 'static>(

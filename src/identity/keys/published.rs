@@ -28,7 +28,10 @@ impl Published {
         at: Monotonic,
         until: Monotonic,
     ) -> Result<Self, KeyError> {
-        let source = KeySource::Jwks { json, symmetric: false };
+        let source = KeySource::Jwks {
+            json,
+            symmetric: false,
+        };
         let (ring, left_out) = KeyRing::read(&[source]).map_err(|(_, error)| error)?;
         let standing = |key: &Key| match before.and_then(|before| before.standing(key)) {
             Some(known) => {
@@ -38,7 +41,12 @@ impl Published {
             None => Arc::new(Standing::until(until)),
         };
         let standings = ring.keys().iter().map(standing).collect();
-        Ok(Self { ring, standings, at, left_out })
+        Ok(Self {
+            ring,
+            standings,
+            at,
+            left_out,
+        })
     }
 
     /// The standing of a key, if it is in this set: by its algorithm, name and material.

@@ -74,8 +74,14 @@ mod tests {
     fn b12_a_document_of_another_issuer_leads_to_no_keys() {
         assert_eq!(uri(ISSUER).unwrap(), "https://keys.test/set");
         for other in [
-            "https://idp.test/tenant/", "https://idp.test/Tenant", "https://IDP.test/tenant", "http://idp.test/tenant",
-            "https://idp.test:443/tenant", "https://evil.test/tenant", "https://idp.test", "",
+            "https://idp.test/tenant/",
+            "https://idp.test/Tenant",
+            "https://IDP.test/tenant",
+            "http://idp.test/tenant",
+            "https://idp.test:443/tenant",
+            "https://evil.test/tenant",
+            "https://idp.test",
+            "",
         ] {
             assert!(matches!(uri(other), Err(RemoteError::IssuerOther(_))), "{other}");
         }
@@ -84,7 +90,12 @@ mod tests {
     #[test]
     fn what_is_no_discovery_document_leads_to_no_keys() {
         for document in [
-            "", "<html>", "[]", "null", "{}", r#"{"issuer":"https://idp.test/tenant"}"#,
+            "",
+            "<html>",
+            "[]",
+            "null",
+            "{}",
+            r#"{"issuer":"https://idp.test/tenant"}"#,
             r#"{"issuer":["https://idp.test/tenant"],"jwks_uri":"https://keys.test"}"#,
             r#"{"issuer":"https://idp.test/tenant","jwks_uri":7}"#,
             r#"{"issuer":"https://evil.test","issuer":"https://idp.test/tenant","jwks_uri":"https://keys.test"}"#,

@@ -55,8 +55,16 @@ impl Progress {
         let fetches = self.fetches.subscribe();
         let now = *fetches.borrow();
         let is_under_way = under_way_will_do && now.started > now.ended;
-        let number = if is_under_way { now.started } else { now.started + 1 };
-        Wanted { fetches, number, is_under_way }
+        let number = if is_under_way {
+            now.started
+        } else {
+            now.started + 1
+        };
+        Wanted {
+            fetches,
+            number,
+            is_under_way,
+        }
     }
 
     pub(super) fn begin(&self) -> Fetching<'_> {
@@ -65,19 +73,26 @@ impl Progress {
             fetches.started += 1;
             number = fetches.started;
         });
-        Fetching { progress: self, number }
+        Fetching {
+            progress: self,
+            number,
+        }
     }
 }
 
 impl Fetching<'_> {
     pub(super) fn succeeded(&self) {
-        self.progress.fetches.send_modify(|fetches| fetches.succeeded = self.number);
+        self.progress
+            .fetches
+            .send_modify(|fetches| fetches.succeeded = self.number);
     }
 }
 
 impl Drop for Fetching<'_> {
     fn drop(&mut self) {
-        self.progress.fetches.send_modify(|fetches| fetches.ended = self.number);
+        self.progress
+            .fetches
+            .send_modify(|fetches| fetches.ended = self.number);
     }
 }
 
@@ -94,7 +109,10 @@ impl Wanted {
 
     /// Whether it succeeded, once it has ended.
     pub(super) async fn fetched(mut self) -> bool {
-        let ended = self.fetches.wait_for(|fetches| fetches.ended >= self.number).await;
+        let ended = self
+            .fetches
+            .wait_for(|fetches| fetches.ended >= self.number)
+            .await;
         ended.is_ok_and(|fetches| fetches.succeeded >= self.number)
     }
 }
