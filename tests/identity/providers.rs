@@ -317,9 +317,8 @@ async fn the_memory_is_bounded_in_count_and_bytes() {
     }
 }
 
-#[tokio::test]
-async fn the_method_is_chosen_by_what_carries_the_credential() {
-    let signer = signer(Algorithm::HS256);
+/// A method of each kind of carrier, named by it, and an issuer of tokens.
+fn one_of_each(signer: &Signer) -> World {
     let books: Vec<Book> = ["bearer", "key", "header", "cookie", "other"]
         .iter()
         .map(|name| Book::of(&[("c1", name), ("sk_1", name)]))
@@ -343,7 +342,13 @@ async fn the_method_is_chosen_by_what_carries_the_credential() {
         .into_iter()
         .zip(&books)
         .map(|(from, book)| source("book", from, book));
-    let world = World::new(providers.collect(), Some(&signer));
+    World::new(providers.collect(), Some(signer))
+}
+
+#[tokio::test]
+async fn the_method_is_chosen_by_what_carries_the_credential() {
+    let signer = signer(Algorithm::HS256);
+    let world = one_of_each(&signer);
     let token = format!("Bearer {}", signer.token(&good_claims()));
     for (headers, who) in [
         (&[("authorization", "Bearer c1")][..], "bearer"),
@@ -364,6 +369,11 @@ async fn the_method_is_chosen_by_what_carries_the_credential() {
     ] {
         assert_eq!(world.subject(headers).await, Ok(who.to_owned()), "{headers:?}");
     }
+}
+
+#[tokio::test]
+async fn what_no_method_takes_is_refused_and_several_credentials_are_malformed() {
+    let world = one_of_each(&signer(Algorithm::HS256));
     for (headers, code) in [
         (&[("authorization", "Basic c1")][..], Code::TokenInvalid),
         (&[("authorization", "Bearer sk_2")], Code::TokenInvalid),
