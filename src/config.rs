@@ -46,11 +46,11 @@ pub use gatekeeper::{
 };
 pub use identity::{IdentitySettings, LIFETIME_MAX_DEFAULT};
 pub use network::{Network, NetworkError};
-pub use presets::Preset;
 pub use path::{
     CAPTURE_BYTES_MAX, PATH_BYTES_MAX, PathError, PathPattern, SEGMENTS_MAX, Segment, is_capture_text,
 };
 pub use policy::{CheckedShape, DEFAULT_TENANT};
+pub use presets::Preset;
 pub use print::REDACTED;
 pub use problem::{Problem, Problems, Severity};
 pub use rules::{ParamSetting, RULES_MAX, RowsSetting, RuleSettings};

@@ -79,6 +79,8 @@ pub struct IdentitySources {
     pub dev_user: Option<BTreeMap<Arc<str>, Value>>,
     /// Whoever is asked about credentials that say nothing themselves.
     pub providers: Vec<ProviderSource>,
+    /// The cookies that carry tokens, besides `Authorization`.
+    pub token_cookies: Vec<String>,
     /// How many verified tokens are remembered.
     pub memory: MemoryLimits,
 }
@@ -182,10 +184,11 @@ impl IdentityMethods {
         install_crypto();
         let mut errors = Vec::new();
         let (issuers, warnings) = compile_issuers(sources.issuers, &mut errors);
-        let opaque = Opaque::compile(sources.providers, issuers.is_empty()).unwrap_or_else(|error| {
-            errors.push(error);
-            Opaque::default()
-        });
+        let opaque = Opaque::compile(sources.providers, sources.token_cookies, issuers.is_empty())
+            .unwrap_or_else(|error| {
+                errors.push(error);
+                Opaque::default()
+            });
         let dev_user = sources
             .dev_user
             .map(dev_user)
@@ -290,6 +293,12 @@ impl IdentityMethods {
             && ages().all(|(_, age)| age.is_none())
             && self.opaque.is_empty()
             && self.dev_user.is_none()
+    }
+
+    /// Whether a cookie is a credential here.
+    #[must_use]
+    pub fn reads_cookies(&self) -> bool {
+        self.opaque.reads_cookies()
     }
 
     /// How many signatures were checked since this was made, by any key and with any outcome.

@@ -63,6 +63,8 @@ codes! {
     TokenExpired = "token_expired", 401;
     /// Known, and not allowed.
     Forbidden = "forbidden", 403;
+    /// A cookie came from a page whose origin is not listed.
+    OriginNotAllowed = "origin_not_allowed", 403;
     /// What the rules permit does not fit into a request to Electric.
     DefinitionTooLarge = "definition_too_large", 403;
     /// A rule failed while it was evaluated; that denies.

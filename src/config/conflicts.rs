@@ -147,8 +147,13 @@ pub(super) fn cookies_for_any_origin(reading: &mut Reading<'_>, cookies: &[Spann
         return;
     }
     for cookie in cookies {
-        let message = format!("the cookie `{}` is a credential, and any origin may send it", cookie.value);
+        let message = format!(
+            "the cookie `{}` is a credential, and any origin may send it",
+            cookie.value
+        );
         let help = "list the origins of your pages: `cors: { origins: [https://app.example.com], credentials: true }`";
-        reading.problems.push(Problem::error(cookie.span, message).help(help));
+        reading
+            .problems
+            .push(Problem::error(cookie.span, message).help(help));
     }
 }

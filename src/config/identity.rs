@@ -86,7 +86,11 @@ fn add_issuer(
     jwt: JwtMethod,
     span: Span,
 ) -> bool {
-    let JwtMethod { source: issuer, cookie, preset } = jwt;
+    let JwtMethod {
+        source: issuer,
+        cookie,
+        preset,
+    } = jwt;
     if settings
         .issuers
         .iter()

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 /// The longest that stale keys may be used.
 const STALE_MAX_MAX: Duration = Duration::from_secs(7 * 86_400);
-const LIFETIMES: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(366 * 86_400);
+const LIFETIMES: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(366 * 86_400);
 
 /// An issuer as it is written.
 pub(super) struct JwtMethod {
@@ -37,7 +38,13 @@ pub(super) fn jwt(reading: &mut Reading<'_>, node: &Node) -> Option<JwtMethod> {
     let audience = read_audience(reading, &mut section, known, name);
     let keys = read_key_sources(reading, &mut section, known, name);
     let lifetime_max = section.get(reading, "lifetime_max").map_or_else(
-        || Some(known.and_then(Preset::lifetime_max).unwrap_or(LIFETIME_MAX_DEFAULT)),
+        || {
+            Some(
+                known
+                    .and_then(Preset::lifetime_max)
+                    .unwrap_or(LIFETIME_MAX_DEFAULT),
+            )
+        },
         |entry| reading.duration(&entry.value, "lifetime_max", LIFETIMES),
     );
     let token_type = section
@@ -46,7 +53,9 @@ pub(super) fn jwt(reading: &mut Reading<'_>, node: &Node) -> Option<JwtMethod> {
     let claims = section
         .get(reading, "claims")
         .map_or_else(|| Some(Vec::new()), |entry| read_claims(reading, &entry.value));
-    let cookie = section.get(reading, "from").map(|entry| read_cookie(reading, &entry.value));
+    let cookie = section
+        .get(reading, "from")
+        .map(|entry| read_cookie(reading, &entry.value));
     section.finish(reading);
     let keys = keys?;
     let source = IssuerSource {
@@ -79,7 +88,11 @@ fn read_issuer(reading: &mut Reading<'_>, node: &Node, preset: Option<Preset>) -
         None => Some(issuer),
         Some((preset, expected)) => {
             let message = format!("`{}` is no issuer of {}", issuer.value, preset.as_str());
-            reading.refuse(issuer.span, message, format!("it is {expected}; or leave `preset` out"))
+            reading.refuse(
+                issuer.span,
+                message,
+                format!("it is {expected}; or leave `preset` out"),
+            )
         }
     }
 }
@@ -150,9 +163,15 @@ fn read_remote(
     let stale_max = section
         .get(reading, "jwks_stale_max")
         .map_or(Some(STALE_MAX_DEFAULT), |entry| {
-            reading.duration(&entry.value, "jwks_stale_max", Duration::from_secs(300)..=STALE_MAX_MAX)
+            reading.duration(
+                &entry.value,
+                "jwks_stale_max",
+                Duration::from_secs(300)..=STALE_MAX_MAX,
+            )
         });
-    let authorities = section.get(reading, "ca").map(|entry| read_authorities(reading, &entry.value));
+    let authorities = section
+        .get(reading, "ca")
+        .map(|entry| read_authorities(reading, &entry.value));
     Some(RemoteSource {
         location: location?,
         stale_max: stale_max?,
@@ -187,25 +206,38 @@ fn read_location(
 ) -> Option<KeyLocation> {
     let jwks = section.get(reading, "jwks_url");
     let discovery = section.get(reading, "discovery");
-    let client_id = section.get(reading, "client_id").map(|entry| read_client_id(reading, entry, preset));
+    let client_id = section
+        .get(reading, "client_id")
+        .map(|entry| read_client_id(reading, entry, preset));
     let client_id = client_id.map_or(Some(None), |read| read.map(Some))?;
     let given = section.has("keys");
     match (jwks, discovery) {
         (Some(entry), None) => url(reading, &entry.value, "jwks_url", allow_http).map(KeyLocation::Jwks),
-        (None, Some(entry)) => url(reading, &entry.value, "discovery", allow_http).map(KeyLocation::Discovery),
+        (None, Some(entry)) => {
+            url(reading, &entry.value, "discovery", allow_http).map(KeyLocation::Discovery)
+        }
         (Some(_), Some(_)) => {
             let message = "`jwks_url` and `discovery` exclude each other";
-            reading.refuse(section.span(), message, "keep `jwks_url`: then nothing has to be discovered")
+            reading.refuse(
+                section.span(),
+                message,
+                "keep `jwks_url`: then nothing has to be discovered",
+            )
         }
         (None, None) => {
             let issuer = issuer?;
             let location = preset.map_or(Some(KeyLocation::Issuer), |preset| {
                 preset.location(issuer, client_id.as_deref())
             });
-            let fault = if given { None } else { url_fault(issuer, allow_http) };
+            let fault = if given {
+                None
+            } else {
+                url_fault(issuer, allow_http)
+            };
             match (location, fault) {
                 (Some(_), Some(fault)) => {
-                    let message = format!("the keys of `{issuer}` cannot be found by its name, which {fault}");
+                    let message =
+                        format!("the keys of `{issuer}` cannot be found by its name, which {fault}");
                     let help = "give them: `keys: [ { alg: HS256, secret: { env: JWT_SECRET } } ]`, or their place: `jwks_url: https://…`";
                     reading.refuse(section.span(), message, help)
                 }
@@ -282,7 +314,11 @@ fn read_cookie(reading: &mut Reading<'_>, node: &Node) -> Option<Spanned<String>
     if name.value.len() <= 256 && name.value.chars().all(plain) {
         return Some(name);
     }
-    reading.refuse(name.span, format!("`{}` is no name of a cookie", name.value), help)
+    reading.refuse(
+        name.span,
+        format!("`{}` is no name of a cookie", name.value),
+        help,
+    )
 }
 
 /// Warns where rules read what users can write themselves.
@@ -293,8 +329,13 @@ pub(super) fn warn_of_users_own_claims(reading: &mut Reading<'_>, preset: Option
     let mut found = Vec::new();
     mentions(node, claim, &mut found);
     for span in found {
-        let message = format!("`{claim}` of {} is what users write themselves: it proves nothing", preset.as_str());
-        reading.problems.push(Problem::warning(span, message).help("use `app_metadata`, or what only your backend can write"));
+        let message = format!(
+            "`{claim}` of {} is what users write themselves: it proves nothing",
+            preset.as_str()
+        );
+        reading.problems.push(
+            Problem::warning(span, message).help("use `app_metadata`, or what only your backend can write"),
+        );
     }
 }
 
@@ -304,6 +345,8 @@ fn mentions(node: &Node, name: &str, found: &mut Vec<super::source::Span>) {
         Kind::Scalar { text, .. } if text.contains(name) => found.push(node.span),
         Kind::Scalar { .. } | Kind::Null => {}
         Kind::List(items) => items.iter().for_each(|item| mentions(item, name, found)),
-        Kind::Map(entries) => entries.iter().for_each(|entry| mentions(&entry.value, name, found)),
+        Kind::Map(entries) => entries
+            .iter()
+            .for_each(|entry| mentions(&entry.value, name, found)),
     }
 }

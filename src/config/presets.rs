@@ -51,13 +51,28 @@ impl Preset {
     pub(super) fn expected_issuer(self, issuer: &str) -> Option<&'static str> {
         let no_slash = !issuer.ends_with('/');
         let (fits, expected) = match self {
-            Self::Auth0 => (issuer.ends_with('/'), "`https://<tenant>.<region>.auth0.com/`, the slash included"),
-            Self::Clerk => (no_slash, "the Frontend API URL, `https://clerk.<domain>`, without a slash at the end"),
-            Self::Supabase => (issuer.ends_with("/auth/v1"), "`https://<ref>.supabase.co/auth/v1`"),
+            Self::Auth0 => (
+                issuer.ends_with('/'),
+                "`https://<tenant>.<region>.auth0.com/`, the slash included",
+            ),
+            Self::Clerk => (
+                no_slash,
+                "the Frontend API URL, `https://clerk.<domain>`, without a slash at the end",
+            ),
+            Self::Supabase => (
+                issuer.ends_with("/auth/v1"),
+                "`https://<ref>.supabase.co/auth/v1`",
+            ),
             Self::Workos => (true, ""),
             Self::BetterAuth => (no_slash, "Better Auth's `baseURL`, without a slash at the end"),
-            Self::Firebase => (firebase_project(issuer).is_some(), "`https://securetoken.google.com/<project id>`"),
-            Self::Keycloak => (no_slash && issuer.contains("/realms/"), "`https://<host>/realms/<realm>`"),
+            Self::Firebase => (
+                firebase_project(issuer).is_some(),
+                "`https://securetoken.google.com/<project id>`",
+            ),
+            Self::Keycloak => (
+                no_slash && issuer.contains("/realms/"),
+                "`https://<host>/realms/<realm>`",
+            ),
         };
         (!fits).then_some(expected)
     }
@@ -88,7 +103,9 @@ impl Preset {
     /// What to write where there is no such default.
     pub(super) fn audience_help(self) -> &'static str {
         match self {
-            Self::Clerk => "write `authorized_parties: [https://app.example.com]`, the origins of your application",
+            Self::Clerk => {
+                "write `authorized_parties: [https://app.example.com]`, the origins of your application"
+            }
             Self::Keycloak => {
                 "write `audience: …` with an audience mapper in Keycloak, or `authorized_parties: [<client id>]`"
             }
@@ -121,7 +138,12 @@ impl Preset {
                 text("session_id", &["sid"]),
             ],
             Self::Supabase => {
-                vec![claim("is_anonymous", &["is_anonymous"], ClaimKind::Bool, Some(Value::Bool(false)))]
+                vec![claim(
+                    "is_anonymous",
+                    &["is_anonymous"],
+                    ClaimKind::Bool,
+                    Some(Value::Bool(false)),
+                )]
             }
             Self::Workos => vec![
                 list("roles", &["roles"]),
@@ -134,7 +156,10 @@ impl Preset {
                 text("sign_in_provider", &["firebase", "sign_in_provider"]),
                 text("firebase_tenant", &["firebase", "tenant"]),
             ],
-            Self::Keycloak => vec![list("roles", &["realm_access", "roles"]), list("groups", &["groups"])],
+            Self::Keycloak => vec![
+                list("roles", &["realm_access", "roles"]),
+                list("groups", &["groups"]),
+            ],
         };
         // A mapping that is not one would be seen by this file's test.
         claims.into_iter().flatten().collect()

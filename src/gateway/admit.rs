@@ -75,6 +75,8 @@ pub struct Admitted {
     pub expected: Expected,
     /// Who may keep the answer.
     pub audience: Audience,
+    /// Whether a cookie may have decided.
+    pub reads_cookies: bool,
     /// The moment until which it holds.
     pub until: Option<Until>,
 }
@@ -166,7 +168,7 @@ async fn shapes(
     state.metrics.dropped(asked.dropped);
     let now = state.clock.now();
     let shape = endpoint.choose(&asked)?;
-    let (identity, now) = identify::for_shape(state, tenant, shape, &head.headers, now).await?;
+    let (identity, now) = identify::for_shape(state, tenant, shape, head, now).await?;
     require_identity(shape, identity.as_deref())?;
     if verb == Verb::Post {
         body::check_head(&session.req_header().headers, state.body_limits)?;
@@ -253,7 +255,7 @@ async fn judge_again(
     };
     let asked = Asked::parse(Verb::Get, query, endpoint.declared())?;
     let shape = endpoint.choose(&asked)?;
-    let (identity, now) = identify::for_shape(state, tenant, shape, &head.headers, now).await?;
+    let (identity, now) = identify::for_shape(state, tenant, shape, head, now).await?;
     let asking = Asking {
         head,
         path: endpoint.captures(),
@@ -407,6 +409,7 @@ fn build(
         expected: Expected::of(&request, along.if_none_match.is_some()),
         until: permit.until(),
         audience: serving.audience,
+        reads_cookies: tenant.identity().reads_cookies(),
         tenant: Arc::clone(tenant.id()),
         shares: serving.shares,
         upstream,

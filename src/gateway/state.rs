@@ -16,7 +16,7 @@ use super::request_id::RequestIds;
 use crate::admin::Metrics;
 use crate::clock::Clock;
 use crate::hub::fetch::SharedFetch;
-use crate::hub::{Fetch, Hub};
+use crate::hub::{Fetch, Hub, Upstream};
 use crate::tenant::{Snapshot, Tenant};
 
 /// Decisions remembered; each is a few hundred bytes.
@@ -62,6 +62,11 @@ impl Loaded {
     /// 404 when there is none.
     pub fn tenant_of(&self, _head: &RequestHeader) -> Result<&Tenant, Refusal> {
         Ok(self.snapshot.default_tenant())
+    }
+
+    /// Every tenant's upstream.
+    pub fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+        self.snapshot.tenants().map(|tenant| tenant.upstream())
     }
 }
 

@@ -11,6 +11,8 @@ use shapegate_core::shape_claims::ShapeClaimError;
 pub(crate) enum Fault {
     #[error("several Authorization headers came")]
     SeveralHeaders,
+    #[error("a cookie came in a request that may not use it: {0}")]
+    CookieRefused(&'static str),
     #[error("the Authorization header is not `Bearer` with a token")]
     NotBearer,
     #[error("the credential came more than once, or several came")]
@@ -98,6 +100,10 @@ impl Fault {
         let (code, message) = match self {
             Self::SeveralHeaders => (Code::MalformedRequest, "Send one Authorization header."),
             Self::SeveralCredentials => (Code::MalformedRequest, "Send one credential."),
+            Self::CookieRefused(_) => (
+                Code::OriginNotAllowed,
+                "Cookies are taken from the listed origins alone.",
+            ),
             Self::Expired => (Code::TokenExpired, "The token has expired."),
             Self::ClaimType { .. } => (
                 Code::Forbidden,

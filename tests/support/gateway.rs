@@ -90,8 +90,7 @@ impl Gateway {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (shutdown, watch) = watch::channel(false);
-        tokio::spawn(accept(listener, app, wrap, watch.clone()));
-        tokio::spawn(beside(Arc::clone(&state), watch));
+        tokio::spawn(accept(listener, app, wrap, watch));
         Self {
             address,
             origin,
@@ -106,6 +105,11 @@ impl Gateway {
         let loaded = load(rest, &self.variables);
         self.state
             .replace(tenant::compile(&loaded.config).expect("a configuration that compiles"));
+    }
+
+    /// Runs what runs beside the requests, until the gateway ends.
+    pub fn run_beside(&self) {
+        tokio::spawn(beside(Arc::clone(&self.state), self.shutdown.subscribe()));
     }
 
     pub async fn connect(&self) -> Raw {
