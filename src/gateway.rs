@@ -8,6 +8,7 @@ pub mod admit;
 pub mod answer;
 pub mod background;
 pub mod body;
+mod choose;
 pub mod connection;
 pub mod context;
 pub mod cors;

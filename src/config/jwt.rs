@@ -4,10 +4,9 @@ use super::files::NamedFile;
 use super::identity::{LIFETIME_MAX_DEFAULT, audience, read_claims, read_keys};
 use super::keys;
 use super::presets::{PRESETS, Preset};
-use super::problem::Problem;
 use super::reading::{Reading, Section};
 use super::source::Spanned;
-use super::yaml::{Entry, Kind, Node};
+use super::yaml::{Entry, Node};
 use crate::identity::remote::{KeyLocation, RemoteSource, STALE_MAX_DEFAULT};
 use crate::identity::{AudienceRule, ClaimMapping, IssuerSource, KeySource};
 use std::time::Duration;
@@ -319,34 +318,4 @@ fn read_cookie(reading: &mut Reading<'_>, node: &Node) -> Option<Spanned<String>
         format!("`{}` is no name of a cookie", name.value),
         help,
     )
-}
-
-/// Warns where rules read what users can write themselves.
-pub(super) fn warn_of_users_own_claims(reading: &mut Reading<'_>, preset: Option<Preset>, node: &Node) {
-    let Some((preset, claim)) = preset.and_then(|preset| Some((preset, preset.users_own_claim()?))) else {
-        return;
-    };
-    let mut found = Vec::new();
-    mentions(node, claim, &mut found);
-    for span in found {
-        let message = format!(
-            "`{claim}` of {} is what users write themselves: it proves nothing",
-            preset.as_str()
-        );
-        reading.problems.push(
-            Problem::warning(span, message).help("use `app_metadata`, or what only your backend can write"),
-        );
-    }
-}
-
-/// The scalars below a node in which a name stands.
-fn mentions(node: &Node, name: &str, found: &mut Vec<super::source::Span>) {
-    match &node.kind {
-        Kind::Scalar { text, .. } if text.contains(name) => found.push(node.span),
-        Kind::Scalar { .. } | Kind::Null => {}
-        Kind::List(items) => items.iter().for_each(|item| mentions(item, name, found)),
-        Kind::Map(entries) => entries
-            .iter()
-            .for_each(|entry| mentions(&entry.value, name, found)),
-    }
 }

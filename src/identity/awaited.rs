@@ -71,7 +71,7 @@ impl<'m> AwaitedKeys<'m> {
         match (&fault, &self.kid) {
             (Fault::KeysMissing(_), _) => return Err(fault.unavailable(RETRY_INTERVAL)),
             (Fault::NoKey { .. } | Fault::SignatureWrong(_), Some(kid)) => {
-                self.keys.remember_unknown(kid, now)
+                self.keys.remember_unknown(kid, now);
             }
             _ => {}
         }

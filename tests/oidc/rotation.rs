@@ -122,7 +122,12 @@ async fn b14_what_a_key_vouched_for_ends_when_its_issuer_takes_it_back() {
     world.assert_served(&world.ask(&of_second).await, "second");
     let identity = |world: &World| {
         let loaded = world.gateway.state.loaded();
-        loaded.snapshot.default_tenant().identity().signatures_checked()
+        loaded
+            .snapshot
+            .tenant("default")
+            .unwrap()
+            .identity()
+            .signatures_checked()
     };
     assert_eq!(identity(&world), 2);
 

@@ -71,7 +71,8 @@ impl World {
         let now = self.clock.now();
         loaded
             .snapshot
-            .default_tenant()
+            .tenant("default")
+            .unwrap()
             .identity()
             .key_ages(now)
             .next()
