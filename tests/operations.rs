@@ -17,9 +17,13 @@ mod health;
 mod limits;
 #[path = "operations/program.rs"]
 mod program;
+#[path = "operations/revocations.rs"]
+mod revocations;
 #[path = "operations/starting.rs"]
 mod starting;
 #[path = "operations/stopping.rs"]
 mod stopping;
 #[path = "operations/tls.rs"]
 mod tls;
+#[path = "operations/upgrading.rs"]
+mod upgrading;

@@ -133,6 +133,20 @@ fn server_defaults(root: &mut Out, server: &ServerSettings) {
         );
         put(out, "trusted_proxies", Out::List(Vec::new()));
         put(out, "cache_status", Out::Plain(server.cache_status.to_string()));
+        let leaving = &server.leaving;
+        put(
+            out,
+            "shutdown_delay",
+            Out::Plain(duration_text(leaving.shutdown_delay)),
+        );
+        put(
+            out,
+            "grace_period",
+            Out::Plain(duration_text(leaving.grace_period)),
+        );
+        if let Some(path) = &leaving.upgrade_socket {
+            put(out, "upgrade_socket", Out::Text(path.display().to_string()));
+        }
     });
     let admin = match &server.admin {
         AdminListen::Off => plain("off"),
@@ -142,7 +156,14 @@ fn server_defaults(root: &mut Out, server: &ServerSettings) {
             Out::Text(format!("unix:{}", path.display())),
         )]),
     };
-    put(root, "admin", admin);
+    match admin {
+        Out::Map(listen) => put_in(root, "admin", |out| {
+            for (key, value) in listen {
+                put(out, &key, value);
+            }
+        }),
+        off => put(root, "admin", off),
+    }
     put_in(root, "limits", |out| {
         let limits = &server.limits;
         let size = |bytes: usize| Out::Plain(size_text(u64::try_from(bytes).unwrap_or(u64::MAX)));

@@ -71,7 +71,7 @@ impl<'a> CredentialHeaders<'a> {
     /// It is a fault and not as if it were not there: whoever sent it would otherwise be somebody else.
     pub(crate) fn credential_cookie(&self, name: &str) -> Result<Option<&'a [u8]>, Fault> {
         match (self.cookie(name), self.cookies_refused) {
-            (Carried::Nothing | Carried::One(b""), _) => Ok(None),
+            (Carried::Nothing, _) => Ok(None),
             (Carried::Several, _) => Err(Fault::SeveralCredentials),
             (Carried::One(_), Some(why)) => Err(Fault::CookieRefused(why)),
             (Carried::One(credential), None) => Ok(Some(credential)),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use shapegate_core::credential::Credential;
 use shapegate_core::identity::{Identity, IdentitySource};
 use shapegate_core::time::{Now, UnixMillis, Until};
 
@@ -119,8 +120,16 @@ pub(crate) struct VerifiedClaims {
     pub(crate) claims: Claims,
     /// The first moment at which it no longer holds.
     pub(crate) end: UnixMillis,
+    /// What it goes by, apart from its subject.
+    pub(crate) credential: Credential,
     /// That of the key that signed it, where it was published.
     pub(crate) standing: Option<Arc<Standing>>,
+}
+
+/// The key that a signature holds with.
+struct Signature {
+    kid: Option<Arc<str>>,
+    standing: Option<Arc<Standing>>,
 }
 
 /// A user whose token verified, and the standing of the key that vouches for it.
@@ -215,6 +224,7 @@ impl Issuer {
         let VerifiedClaims {
             claims,
             end,
+            credential,
             standing,
         } = self.verify_claims(token, claims, now, checked)?;
         let subject = claims::subject(&claims)?;
@@ -225,6 +235,7 @@ impl Issuer {
             mapped,
             claims,
             valid_until: Some(Until::at_wall(now, end)),
+            credential,
         });
         Ok(Verified { identity, standing })
     }
@@ -237,33 +248,40 @@ impl Issuer {
         now: Now,
         checked: &AtomicU64,
     ) -> Result<VerifiedClaims, Fault> {
-        let standing = self.check_signature(token, now, checked)?;
+        let Signature { kid, standing } = self.check_signature(token, now, checked)?;
         self.check_type(&token.header)?;
         let end = self.rules.check(&claims, now)?;
+        let mut credential = claims::credential(&claims);
+        credential.issuer = Some(Arc::clone(&self.name));
+        // Whoever holds a key may leave its name out of a token, or write another one where the key has none.
+        let named = token.header.kid.iter().cloned();
+        credential.key_ids = named.chain(kid).collect();
+        credential.key_ids.dedup();
         Ok(VerifiedClaims {
             claims,
             end,
+            credential,
             standing,
         })
     }
 
-    fn check_signature(
-        &self,
-        token: &Jws<'_>,
-        now: Now,
-        checked: &AtomicU64,
-    ) -> Result<Option<Arc<Standing>>, Fault> {
+    fn check_signature(&self, token: &Jws<'_>, now: Now, checked: &AtomicU64) -> Result<Signature, Fault> {
+        let signature = |key: &Key, standing| Signature {
+            kid: key.kid.as_deref().map(Arc::from),
+            standing,
+        };
         let keys = match &self.keys {
-            Keys::Given(keys) => return self.signed_by(keys, token, checked).map(|_| None),
+            Keys::Given(keys) => return Ok(signature(self.signed_by(keys, token, checked)?, None)),
             Keys::Published(keys) => keys,
         };
         let missing = || Fault::KeysMissing(self.name.to_string());
         let published = keys.current(now).ok_or_else(missing)?;
         let key = self.signed_by(&published.ring, token, checked)?;
-        published.standing(key).cloned().map(Some).ok_or_else(missing)
+        let standing = published.standing(key).ok_or_else(missing)?;
+        Ok(signature(key, Some(Arc::clone(standing))))
     }
 
-    /// The key that signed a token.
+    /// The key that the signature holds with.
     fn signed_by<'k>(
         &self,
         keys: &'k KeyRing,
