@@ -8,6 +8,7 @@
 pub mod accepting;
 pub mod admit;
 pub mod answer;
+pub mod background;
 pub mod body;
 mod choose;
 pub mod connection;
@@ -20,6 +21,7 @@ pub mod held;
 pub mod herald;
 pub mod own;
 pub mod park;
+pub mod pages;
 pub mod request_id;
 pub mod server;
 pub mod service;
