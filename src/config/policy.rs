@@ -56,7 +56,7 @@ pub(super) fn compile(
         certain_claims: certain_claims.clone(),
         path_names: settings.path.value.names().cloned().collect(),
         query_names: settings.query.iter().map(|(name, _)| Arc::clone(name)).collect(),
-        authorizer: false,
+        authorizers: Vec::new(),
         tagger: tagger.cloned(),
     };
     match ShapePolicy::compile(source) {

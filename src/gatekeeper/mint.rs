@@ -238,17 +238,23 @@ impl Minter {
         // The credential holds one skew longer than it says, and so will the token.
         let skew = i64::try_from(SKEW.as_secs()).unwrap_or(i64::MAX);
         let credential = allowed
-            .until()
+            .credential_until()
             .map(|until| until.wall.seconds().saturating_sub(skew));
-        let expiry = credential.map_or(wanted, |end| end.min(wanted));
+        // What was decided ends with what it was decided from, and so does a token that says it.
+        let decision = allowed.until().map(|until| until.wall.seconds());
+        let expiry = [credential, decision]
+            .into_iter()
+            .flatten()
+            .fold(wanted, i64::min);
         if expiry > issued {
-            Ok(expiry)
-        } else {
-            Err(Refusal::new(
-                Code::TokenExpired,
-                "The credential is about to expire.",
-            ))
+            return Ok(expiry);
         }
+        if credential.is_some_and(|end| end <= issued) {
+            let text = "The credential is about to expire.";
+            return Err(Refusal::new(Code::TokenExpired, text));
+        }
+        let text = "What was found out about you is about to end: ask again.";
+        Err(Refusal::new(Code::DecisionUnavailable, text).with_retry_after(Duration::from_secs(1)))
     }
 
     fn check(&self, signed: &SignedShape) -> Result<(), Refusal> {
