@@ -8,4 +8,5 @@ pub mod gateway;
 pub mod hub;
 pub mod identity;
 pub mod logging;
+pub mod outbound;
 pub mod tenant;
