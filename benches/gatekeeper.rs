@@ -101,7 +101,12 @@ fn user_token() -> String {
 
 fn known_user(tenant: &Tenant, header: &str) -> Arc<Identity> {
     let headers = CredentialHeaders::new([header.as_bytes()]);
-    tenant.identity().authenticate(&headers, now()).unwrap().unwrap()
+    tenant
+        .identity()
+        .authenticate(&headers, now())
+        .unwrap()
+        .known()
+        .unwrap()
 }
 
 /// Everything between the user who is known and the body of the answer.

@@ -9,6 +9,9 @@
 //! What verified is remembered by the whole token until it ends, so that a client that keeps asking costs
 //! one look-up.
 //!
+//! What says nothing itself, a session's cookie or an API key, is looked up by a provider ([`provider`]), whose
+//! answer is remembered likewise. Only who is not known is waited for.
+//!
 //! Clients learn that a credential is not valid or that it has expired; why is for the log.
 
 mod algorithm;
@@ -20,6 +23,8 @@ mod jws;
 mod keys;
 mod mapping;
 mod memory;
+mod opaque;
+pub mod provider;
 #[cfg(all(test, feature = "wycheproof"))]
 mod wycheproof;
 
@@ -33,8 +38,10 @@ use shapegate_core::json::{self, JsonLimits};
 use shapegate_core::time::Now;
 use shapegate_core::value::Value;
 
+use crate::clock::Clock;
+
 pub use algorithm::{Algorithm, Family};
-pub use carrier::CredentialHeaders;
+pub use carrier::{CREDENTIAL_BYTES_MAX, Carrier, CredentialHeaders};
 pub use claims::{AUDIENCES_MAX, AudienceRule, SKEW, SUBJECT_BYTES_MAX};
 pub use issuer::{IssuerError, IssuerSource, SHAPE_TOKEN_TYPE};
 pub use jws::{HEADER_BYTES_MAX, TOKEN_BYTES_MAX};
@@ -50,6 +57,8 @@ pub(crate) use keys::is_kid;
 pub(crate) use memory::{Remembered, TokenMemory};
 
 use claims::Claims;
+use opaque::{Chosen, Opaque};
+use provider::{Provider, ProviderSource};
 
 /// Issuers of one tenant; more are refused.
 pub const ISSUERS_MAX: usize = 64;
@@ -61,6 +70,8 @@ pub struct IdentitySources {
     pub issuers: Vec<IssuerSource>,
     /// The claims of the user that everybody is who sends no credential. Insecure, for development.
     pub dev_user: Option<BTreeMap<Arc<str>, Value>>,
+    /// Whoever is asked about credentials that say nothing themselves.
+    pub providers: Vec<ProviderSource>,
     /// How many verified tokens are remembered.
     pub memory: MemoryLimits,
 }
@@ -79,9 +90,52 @@ pub enum IdentityError {
     /// More than [`ISSUERS_MAX`].
     #[error("at most {ISSUERS_MAX} issuers, not {0}")]
     TooManyIssuers(usize),
+    /// Two methods read the same carrier, and a credential could not say which it means.
+    #[error("two methods take their credentials from the same place")]
+    CarrierTwice {
+        /// The place of the second one in [`IdentitySources::providers`], from 0.
+        place: usize,
+    },
     /// The development user's `sub` could not be a token's.
     #[error("the development user's `sub` is text of 1 to {SUBJECT_BYTES_MAX} bytes")]
     DevUserSubject,
+}
+
+/// What is known of who asks, before anybody is waited for.
+#[must_use]
+pub enum Authentication<'m> {
+    /// Who it is; `None` for nobody.
+    Known(Option<Arc<Identity>>),
+    /// Somebody must be asked.
+    Pending(Pending<'m>),
+}
+
+impl Authentication<'_> {
+    /// Who it is, if that is known.
+    #[must_use]
+    pub fn known(self) -> Option<Arc<Identity>> {
+        match self {
+            Self::Known(identity) => identity,
+            Self::Pending(_) => None,
+        }
+    }
+}
+
+/// A credential that somebody must be asked about.
+#[must_use]
+pub struct Pending<'m> {
+    provider: &'m Provider,
+    credential: &'m [u8],
+}
+
+impl Pending<'_> {
+    /// Asks, and waits no longer than the method's timeout. Giving up does not take the question back.
+    ///
+    /// # Errors
+    /// As [`IdentityMethods::authenticate`]; `identity_unavailable` (503) when there is no answer.
+    pub async fn identity(self, clock: &Arc<dyn Clock>) -> Result<Arc<Identity>, Refusal> {
+        self.provider.ask(self.credential, clock).await
+    }
 }
 
 /// A key that is left out.
@@ -100,6 +154,7 @@ pub struct IdentityWarning {
 /// the old one.
 pub struct IdentityMethods {
     issuers: HashMap<Arc<str>, Issuer>,
+    opaque: Opaque,
     dev_user: Option<Arc<Identity>>,
     memory: TokenMemory,
     signatures_checked: AtomicU64,
@@ -114,6 +169,10 @@ impl IdentityMethods {
         install_crypto();
         let mut errors = Vec::new();
         let (issuers, warnings) = compile_issuers(sources.issuers, &mut errors);
+        let opaque = Opaque::compile(sources.providers, issuers.is_empty()).unwrap_or_else(|error| {
+            errors.push(error);
+            Opaque::default()
+        });
         let dev_user = sources
             .dev_user
             .map(dev_user)
@@ -129,6 +188,7 @@ impl IdentityMethods {
         Ok((
             Self {
                 issuers,
+                opaque,
                 dev_user,
                 memory,
                 signatures_checked: AtomicU64::new(0),
@@ -137,24 +197,33 @@ impl IdentityMethods {
         ))
     }
 
-    /// Who sends these headers; `None` when they carry no credential and there is no development user.
+    /// Who sends these headers, at once if nobody has to be asked. Nobody is known when they carry no credential
+    /// and there is no development user.
     ///
     /// # Errors
-    /// `malformed_request` (400) for more than one `Authorization`; `token_expired` (401) for a token whose
+    /// `malformed_request` (400) for more than one credential; `token_expired` (401) for a token whose
     /// `exp` alone is against it; `forbidden` (403) for a mapped claim of another type than declared;
     /// `token_invalid` (401) for everything else. The reason is in the refusal's detail, for the log.
-    pub fn authenticate(
-        &self,
-        headers: &CredentialHeaders<'_>,
+    pub fn authenticate<'m>(
+        &'m self,
+        headers: &CredentialHeaders<'m>,
         now: Now,
-    ) -> Result<Option<Arc<Identity>>, Refusal> {
-        match headers.bearer() {
-            Ok(None) => Ok(self.dev_user.clone()),
-            Ok(Some(token)) => match self.memory.recall(token, now) {
-                Some(identity) => Ok(Some(identity)),
-                None => self.verify(token, now).map(Some).map_err(|fault| fault.refusal()),
+    ) -> Result<Authentication<'m>, Refusal> {
+        let known = match self.opaque.choose(headers).map_err(|fault| fault.refusal())? {
+            Chosen::Nothing => self.dev_user.clone(),
+            Chosen::Token(token) => Some(self.token(token, now)?),
+            Chosen::Provider(provider, credential) => match provider.recall(credential, now) {
+                Some(answer) => Some(answer?),
+                None => return Ok(Authentication::Pending(Pending { provider, credential })),
             },
-            Err(fault) => Err(fault.refusal()),
+        };
+        Ok(Authentication::Known(known))
+    }
+
+    fn token(&self, token: &[u8], now: Now) -> Result<Arc<Identity>, Refusal> {
+        match self.memory.recall(token, now) {
+            Some(identity) => Ok(identity),
+            None => self.verify(token, now).map_err(|fault| fault.refusal()),
         }
     }
 
@@ -168,6 +237,12 @@ impl IdentityMethods {
     #[must_use]
     pub fn tokens_remembered(&self) -> usize {
         self.memory.len()
+    }
+
+    /// How many answers of providers are remembered.
+    #[must_use]
+    pub fn answers_remembered(&self) -> usize {
+        self.opaque.remembered()
     }
 
     fn verify(&self, token: &[u8], now: Now) -> Result<Arc<Identity>, Fault> {

@@ -1,5 +1,6 @@
 //! shapegate: an authorising gateway for Electric. ARCHITECTURE.md maps the code.
 pub mod admin;
+pub mod breaker;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -9,4 +10,5 @@ pub mod hub;
 pub mod identity;
 pub mod logging;
 pub mod outbound;
+pub mod questions;
 pub mod tenant;

@@ -25,6 +25,8 @@ mod keys;
 mod memory;
 #[path = "identity/mutations.rs"]
 mod mutations;
+#[path = "identity/providers.rs"]
+mod providers;
 #[path = "identity/signatures.rs"]
 mod signatures;
 #[path = "identity/support.rs"]

@@ -218,6 +218,7 @@ fn trial(source: IssuerSource) -> Result<Vec<String>, IssuerError> {
     let sources = IdentitySources {
         issuers: vec![source],
         dev_user: None,
+        providers: Vec::new(),
         memory,
     };
     match IdentityMethods::compile(sources) {

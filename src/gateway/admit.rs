@@ -1,5 +1,6 @@
 //! From a request's head to a permit: route, frame, authenticate, body, decide, build.
 
+mod identify;
 mod minting;
 mod signed;
 
@@ -29,7 +30,6 @@ use crate::hub::health::Health;
 use crate::hub::upstream::{Along, READ_TIMEOUT, TRACEPARENT};
 use crate::hub::version::SUBSETS_SINCE;
 use crate::hub::{Upstream, Wanted};
-use crate::identity::CredentialHeaders;
 use crate::tenant::{Endpoint, Found, ServedShape, Tenant};
 
 /// The longest path that is looked at, in bytes: above that of any route, its captures filled.
@@ -166,7 +166,7 @@ async fn shapes(
     state.metrics.dropped(asked.dropped);
     let now = state.clock.now();
     let shape = endpoint.choose(&asked)?;
-    let identity = authenticate(tenant, shape, &head.headers, now)?;
+    let (identity, now) = identify::for_shape(state, tenant, shape, &head.headers, now).await?;
     require_identity(shape, identity.as_deref())?;
     if verb == Verb::Post {
         body::check_head(&session.req_header().headers, state.body_limits)?;
@@ -227,14 +227,14 @@ async fn permit(
 /// Whether a waiting request would still be permitted, for the same shape of the same upstream.
 pub async fn is_still_permitted(state: &State, session: &Session, admitted: &Admitted) -> bool {
     let loaded = state.loaded();
-    let again = judge_again(state, &loaded, session.req_header());
+    let again = Box::pin(judge_again(state, &loaded, session.req_header())).await;
     again.is_ok_and(|(allowed, upstream)| {
         allowed.definition() == admitted.permit.definition() && upstream.is_same_place(&admitted.upstream)
     })
 }
 
 /// Judges a request without a body anew.
-fn judge_again(
+async fn judge_again(
     state: &State,
     loaded: &Loaded,
     head: &RequestHeader,
@@ -253,7 +253,7 @@ fn judge_again(
     };
     let asked = Asked::parse(Verb::Get, query, endpoint.declared())?;
     let shape = endpoint.choose(&asked)?;
-    let identity = authenticate(tenant, shape, &head.headers, now)?;
+    let (identity, now) = identify::for_shape(state, tenant, shape, &head.headers, now).await?;
     let asking = Asking {
         head,
         path: endpoint.captures(),
@@ -307,30 +307,12 @@ fn not_found() -> Refusal {
     Refusal::new(Code::NotFound, "There is no such route.")
 }
 
-/// Who sends these headers. What is public is given without looking at them.
-fn authenticate(
-    tenant: &Tenant,
-    shape: &ServedShape,
-    headers: &HeaderMap,
-    now: Now,
-) -> Result<Option<Arc<Identity>>, Refusal> {
-    if shape.policy().is_public() {
-        return Ok(None);
-    }
-    let authorization = headers.get_all(header::AUTHORIZATION);
-    let credentials = CredentialHeaders::new(authorization.iter().map(HeaderValue::as_bytes));
-    tenant.identity().authenticate(&credentials, now)
-}
-
 /// Somebody must be known before a body is read for them.
 fn require_identity(shape: &ServedShape, identity: Option<&Identity>) -> Result<(), Refusal> {
     if identity.is_some() || !shape.requires_identity() {
         return Ok(());
     }
-    Err(Refusal::new(
-        Code::TokenMissing,
-        "A credential is needed: send Authorization: Bearer …",
-    ))
+    Err(identify::unknown())
 }
 
 /// Subsets go to an Electric alone that is known to confine them.

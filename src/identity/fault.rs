@@ -11,6 +11,12 @@ pub(crate) enum Fault {
     SeveralHeaders,
     #[error("the Authorization header is not `Bearer` with a token")]
     NotBearer,
+    #[error("the credential came more than once, or several came")]
+    SeveralCredentials,
+    #[error("the credential is empty, too long, or of characters that no credential has")]
+    CredentialForm,
+    #[error("{0} knows nobody by this credential")]
+    NobodysCredential(String),
     #[error("a bearer token came, and no issuer is configured")]
     NoMethod,
     #[error("a token of {0} bytes")]
@@ -79,6 +85,7 @@ impl Fault {
     pub(crate) fn refusal(&self) -> Refusal {
         let (code, message) = match self {
             Self::SeveralHeaders => (Code::MalformedRequest, "Send one Authorization header."),
+            Self::SeveralCredentials => (Code::MalformedRequest, "Send one credential."),
             Self::Expired => (Code::TokenExpired, "The token has expired."),
             Self::ClaimType { .. } => (
                 Code::Forbidden,

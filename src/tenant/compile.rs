@@ -61,6 +61,7 @@ fn identity(config: &Config) -> Result<IdentityMethods, CompileError> {
             .map(|issuer| issuer.value.clone())
             .collect(),
         dev_user: config.identity.dev_user.as_ref().map(|user| user.value.clone()),
+        providers: Vec::new(),
         memory: MemoryLimits::default(),
     };
     match IdentityMethods::compile(sources) {

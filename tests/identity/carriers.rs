@@ -9,7 +9,7 @@ fn sent(methods: &IdentityMethods, values: &[&[u8]]) -> Result<bool, Code> {
     let headers = CredentialHeaders::new(values.iter().copied());
     methods
         .authenticate(&headers, now())
-        .map(|identity| identity.is_some())
+        .map(|asked| asked.known().is_some())
         .map_err(|refusal| refusal.code)
 }
 

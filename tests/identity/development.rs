@@ -26,14 +26,14 @@ fn who_sends_no_credential_is_the_development_user() {
         .unwrap()
         .0;
     let nobody = CredentialHeaders::new([]);
-    let identity = methods.authenticate(&nobody, now()).unwrap().unwrap();
+    let identity = methods.authenticate(&nobody, now()).unwrap().known().unwrap();
     assert_eq!(identity.subject().map(|subject| &**subject), Some("user_1"));
     assert_eq!(
         identity.issuer().map(|issuer| &**issuer),
         Some("insecure_dev_user")
     );
     assert_eq!(identity.valid_until(), None);
-    let again = methods.authenticate(&nobody, now()).unwrap().unwrap();
+    let again = methods.authenticate(&nobody, now()).unwrap().known().unwrap();
     assert_eq!(
         identity.number(),
         again.number(),

@@ -286,7 +286,7 @@ pub(crate) fn ask_at(methods: &IdentityMethods, token: &str, now: Now) -> Result
     let headers = CredentialHeaders::new([value.as_bytes()]);
     methods
         .authenticate(&headers, now)
-        .map(|identity| identity.expect("a token came"))
+        .map(|asked| asked.known().expect("a token came"))
 }
 
 pub(crate) fn ask(methods: &IdentityMethods, token: &str) -> Result<Arc<Identity>, Refusal> {

@@ -1,11 +1,11 @@
 //! Requests for tokens: who asks, for which table, what they want signed, and what the rules make of it.
 
 use pingora_proxy::Session;
-use shapegate_core::code::{Code, Refusal};
+use shapegate_core::code::Refusal;
 use shapegate_core::policy::{Access, RequestFacts};
 use shapegate_core::request::{Asked, MintBody};
 
-use super::{Admission, RequestHeaders, body, not_found, signed, target};
+use super::{Admission, RequestHeaders, body, identify, not_found, target};
 use crate::gateway::state::{Loaded, State};
 use crate::tenant::Tenant;
 
@@ -22,15 +22,13 @@ pub(super) async fn mint(
     let minter = tenant.gatekeeper().minter.as_ref().ok_or_else(not_found)?;
     let now = state.clock.now();
     let headers = &session.req_header().headers;
-    let identity = tenant
-        .identity()
-        .authenticate(&signed::credentials(headers), now)?;
+    let (identity, now) = identify::identify(state, tenant, headers, now).await?;
     if identity.is_none() && minter.requires_identity() {
-        return Err(unknown());
+        return Err(identify::unknown());
     }
     let (table, shape) = minter.shape(segment)?;
     if identity.is_none() && shape.policy().access() == Access::Required {
-        return Err(unknown());
+        return Err(identify::unknown());
     }
     let kind = body::form_or_json(headers, state.body_limits)?;
     let read = match kind {
@@ -60,11 +58,4 @@ pub(super) async fn mint(
     minter
         .mint(shape, &allowed, identity.as_deref(), now)
         .map(Admission::Minted)
-}
-
-fn unknown() -> Refusal {
-    Refusal::new(
-        Code::TokenMissing,
-        "A credential is needed: send Authorization: Bearer …",
-    )
 }

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use http::header::{self, HeaderMap, HeaderValue};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use shapegate_core::answer::Audience;
@@ -55,12 +54,7 @@ pub(super) fn judge(
     let (_, query) = target(head)?;
     let asked = Asked::parse(verb, query, &Declared::default())?;
     require_shape(&asked)?;
-    let token = verifier.authenticate(&credentials(&head.headers), now)?;
+    let token = verifier.authenticate(&CredentialHeaders::of(&head.headers), now)?;
     let allowed = verifier.decide(&token, &asked, now)?;
     Ok((asked, allowed))
-}
-
-pub(super) fn credentials(headers: &HeaderMap) -> CredentialHeaders<'_> {
-    let authorization = headers.get_all(header::AUTHORIZATION);
-    CredentialHeaders::new(authorization.iter().map(HeaderValue::as_bytes))
 }

@@ -1,0 +1,53 @@
+//! Who asks: at once where that is known, and otherwise whoever knows is waited for.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use shapegate_core::code::{Code, Refusal};
+use shapegate_core::identity::Identity;
+use shapegate_core::time::Now;
+
+use crate::gateway::state::State;
+use crate::identity::{Authentication, CredentialHeaders};
+use crate::tenant::{ServedShape, Tenant};
+
+/// Who sends these headers, and the moment at which that was known.
+pub(super) async fn identify(
+    state: &State,
+    tenant: &Tenant,
+    headers: &HeaderMap,
+    now: Now,
+) -> Result<(Option<Arc<Identity>>, Now), Refusal> {
+    match tenant
+        .identity()
+        .authenticate(&CredentialHeaders::of(headers), now)?
+    {
+        Authentication::Known(identity) => Ok((identity, now)),
+        Authentication::Pending(pending) => {
+            let identity = Box::pin(pending.identity(&state.clock)).await?;
+            Ok((Some(identity), state.clock.now()))
+        }
+    }
+}
+
+/// The same for a shape. What is public is given without looking at them.
+pub(super) async fn for_shape(
+    state: &State,
+    tenant: &Tenant,
+    shape: &ServedShape,
+    headers: &HeaderMap,
+    now: Now,
+) -> Result<(Option<Arc<Identity>>, Now), Refusal> {
+    if shape.policy().is_public() {
+        return Ok((None, now));
+    }
+    identify(state, tenant, headers, now).await
+}
+
+/// What those are told who sent no credential where one is needed.
+pub(super) fn unknown() -> Refusal {
+    Refusal::new(
+        Code::TokenMissing,
+        "A credential is needed: send Authorization: Bearer …",
+    )
+}

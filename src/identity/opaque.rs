@@ -1,0 +1,151 @@
+//! Which method a request's credential is for, by what carries it.
+
+use http::HeaderName;
+
+use super::carrier::{BEARER, CREDENTIAL_BYTES_MAX, Carried, Carrier, CredentialHeaders, with_scheme};
+use super::fault::Fault;
+use super::provider::{Provider, ProviderSource};
+use super::{IdentityError, TOKEN_BYTES_MAX};
+
+/// The methods whose credentials say nothing themselves, and how to tell them from tokens.
+#[derive(Default)]
+pub(super) struct Opaque {
+    methods: Vec<(Carrier, Provider)>,
+    /// The headers besides `Authorization` that carry credentials.
+    headers: Vec<HeaderName>,
+    /// Whether no issuer could have signed a token.
+    no_issuers: bool,
+}
+
+/// What a request's credential is for.
+pub(super) enum Chosen<'a> {
+    /// No credential came.
+    Nothing,
+    /// A signed token, to be verified by its issuer's keys.
+    Token(&'a [u8]),
+    /// A credential that a provider knows.
+    Provider(&'a Provider, &'a [u8]),
+}
+
+impl Opaque {
+    pub(super) fn compile(sources: Vec<ProviderSource>, no_issuers: bool) -> Result<Self, IdentityError> {
+        let mut known = Self {
+            no_issuers,
+            ..Self::default()
+        };
+        for (place, source) in sources.into_iter().enumerate() {
+            if known.methods.iter().any(|(carrier, _)| *carrier == source.from) {
+                return Err(IdentityError::CarrierTwice { place });
+            }
+            if let Carrier::Header(name) = &source.from {
+                known.headers.push(name.clone());
+            }
+            known.methods.push((source.from.clone(), Provider::new(source)));
+        }
+        Ok(known)
+    }
+
+    pub(super) fn remembered(&self) -> usize {
+        self.methods
+            .iter()
+            .map(|(_, provider)| provider.remembered())
+            .sum()
+    }
+
+    /// The one method that is asked. Headers that a client sets on purpose come before cookies, which browsers
+    /// add by themselves; two such headers are none that could be chosen from.
+    pub(super) fn choose<'a>(&'a self, headers: &CredentialHeaders<'a>) -> Result<Chosen<'a>, Fault> {
+        if self.methods.is_empty() {
+            return Ok(headers.bearer()?.map_or(Chosen::Nothing, Chosen::Token));
+        }
+        let others = self
+            .headers
+            .iter()
+            .filter(|name| headers.header(name) != Carried::Nothing);
+        let carriers = others.count() + usize::from(headers.authorization() != Carried::Nothing);
+        match (carriers, headers.authorization()) {
+            (0, _) => self.by_carrier(|carrier| matches!(carrier, Carrier::Cookie(_)), headers),
+            (1, Carried::Nothing) => {
+                self.by_carrier(|carrier| matches!(carrier, Carrier::Header(_)), headers)
+            }
+            (1, Carried::One(value)) => self.by_scheme(value),
+            (1, Carried::Several) => Err(Fault::SeveralHeaders),
+            _ => Err(Fault::SeveralCredentials),
+        }
+    }
+
+    /// The first method among some whose carrier came.
+    fn by_carrier<'a>(
+        &'a self,
+        among: impl Fn(&Carrier) -> bool,
+        headers: &CredentialHeaders<'a>,
+    ) -> Result<Chosen<'a>, Fault> {
+        for (carrier, provider) in self.methods.iter().filter(|(carrier, _)| among(carrier)) {
+            let carried = match carrier {
+                Carrier::Header(name) => headers.header(name),
+                Carrier::Cookie(name) => headers.cookie(name),
+                Carrier::Authorization { .. } => Carried::Nothing,
+            };
+            match carried {
+                Carried::Nothing => {}
+                Carried::One(credential) => return sized(provider, credential),
+                Carried::Several => return Err(Fault::SeveralCredentials),
+            }
+        }
+        Ok(Chosen::Nothing)
+    }
+
+    /// Prefixes first; then what has the form of a signed token, where there are issuers; then whoever takes the
+    /// scheme's other credentials.
+    fn by_scheme<'a>(&'a self, value: &'a [u8]) -> Result<Chosen<'a>, Fault> {
+        let prefixed = self.methods.iter().find_map(|(carrier, provider)| match carrier {
+            Carrier::Authorization {
+                scheme,
+                prefix: Some(prefix),
+            } => {
+                let credential = with_scheme(value, scheme)?;
+                credential
+                    .starts_with(prefix.as_bytes())
+                    .then_some((provider, credential))
+            }
+            _ => None,
+        });
+        if let Some((provider, credential)) = prefixed {
+            return sized(provider, credential);
+        }
+        let bearer = with_scheme(value, BEARER);
+        if let Some(token) = bearer.filter(|token| !self.no_issuers && is_signed_token(token)) {
+            return Ok(Chosen::Token(token));
+        }
+        let plain = self.methods.iter().find_map(|(carrier, provider)| match carrier {
+            Carrier::Authorization { scheme, prefix: None } => Some((provider, with_scheme(value, scheme)?)),
+            _ => None,
+        });
+        match (plain, bearer) {
+            (Some((provider, credential)), _) => sized(provider, credential),
+            // What is no token by form is refused as one: there is nobody else who could know it.
+            (None, Some(token)) => Ok(Chosen::Token(token)),
+            (None, None) => Err(Fault::NotBearer),
+        }
+    }
+}
+
+/// Providers are not asked about what cannot be a credential.
+fn sized<'a>(provider: &'a Provider, credential: &'a [u8]) -> Result<Chosen<'a>, Fault> {
+    let printable = credential.iter().all(|byte| (0x21..=0x7e).contains(byte));
+    if credential.is_empty() || credential.len() > CREDENTIAL_BYTES_MAX || !printable {
+        return Err(Fault::CredentialForm);
+    }
+    Ok(Chosen::Provider(provider, credential))
+}
+
+/// Three parts, the first of which begins as the base64url of an object does. Whether it is a token that anybody
+/// signed is another question; whatever looks like one is judged as one.
+fn is_signed_token(credential: &[u8]) -> bool {
+    let dots = credential
+        .iter()
+        .take(TOKEN_BYTES_MAX)
+        .filter(|&&byte| byte == b'.')
+        .count();
+    credential.starts_with(b"eyJ") && dots == 2
+}
