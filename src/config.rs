@@ -7,6 +7,7 @@
 //!    with its file, line, column and mending; an error anywhere refuses all of it.
 //! 3. [`crate::tenant`]: [`Config`] → what requests are served with.
 
+mod authorize;
 mod client;
 mod conflicts;
 mod cors;
@@ -33,6 +34,7 @@ mod surroundings;
 mod value;
 pub mod yaml;
 
+pub use authorize::AuthorizerSetting;
 pub use client::{ClientColumns, ClientSettings, ClientWhere, IgnoredName, SubsetSetting};
 pub use conflicts::OPEN_ROUTE_LAST;
 pub use cors::{Cors, OriginPattern, Origins};

@@ -22,6 +22,7 @@ use shapegate_core::value::Value;
 use super::jwks::KeySet;
 use super::keys::SigningKeys;
 use super::path::{self, MintPath};
+use crate::authorizer::Authorizers;
 use crate::identity::{SKEW, TOKEN_BYTES_MAX};
 
 /// The longest life of a token.
@@ -50,6 +51,7 @@ pub struct MintSettings {
 /// A shape whose rules may mint.
 pub struct MintShape {
     policy: Arc<ShapePolicy>,
+    authorizers: Arc<Authorizers>,
     declared: Declared,
     captures: Vec<Arc<str>>,
     ttls: HashMap<Arc<str>, Duration>,
@@ -60,12 +62,14 @@ impl MintShape {
     /// the rules, as [`Allowed::rule`] names them, that say how long their tokens live.
     pub fn new(
         policy: Arc<ShapePolicy>,
+        authorizers: Arc<Authorizers>,
         declared: Declared,
         captures: Vec<Arc<str>>,
         ttls: HashMap<Arc<str>, Duration>,
     ) -> Self {
         Self {
             policy,
+            authorizers,
             declared,
             captures,
             ttls,
@@ -75,6 +79,11 @@ impl MintShape {
     /// What decides.
     pub fn policy(&self) -> &ShapePolicy {
         &self.policy
+    }
+
+    /// Who is asked before.
+    pub fn authorizers(&self) -> &Authorizers {
+        &self.authorizers
     }
 
     /// The names that a request may give values for.

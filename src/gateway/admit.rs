@@ -1,5 +1,6 @@
 //! From a request's head to a permit: route, frame, authenticate, body, decide, build.
 
+mod decide;
 mod identify;
 mod minting;
 mod signed;
@@ -15,11 +16,12 @@ use shapegate_core::answer::{Audience, Expected, if_none_match_for_upstream};
 use shapegate_core::code::{Code, Refusal};
 use shapegate_core::identity::Identity;
 use shapegate_core::permit::{Allowed, Permit};
-use shapegate_core::policy::{HeaderValue as RuleHeader, Headers, RequestFacts, Withheld};
-use shapegate_core::request::{Asked, Scalar, Verb};
+use shapegate_core::policy::Withheld;
+use shapegate_core::request::{Asked, Verb};
 use shapegate_core::time::{Now, Until};
 use shapegate_core::upstream::UpstreamRequest;
 
+use self::decide::{Asking, decide};
 use super::body;
 use super::context::RequestContext;
 use super::cors::{self, CorsGrant};
@@ -181,8 +183,9 @@ async fn shapes(
         identity: identity.as_deref(),
         now,
     };
-    let allowed = decide(loaded, shape, &asking, &asked)?;
-    let audience = if shape.policy().is_public() {
+    let allowed = decide(state, loaded, shape, &asking, &asked).await?;
+    // What an authoriser says ends with its time, and a shared cache would keep it longer.
+    let audience = if shape.policy().is_public() && !shape.policy().consults() {
         Audience::Public
     } else {
         Audience::Private
@@ -260,7 +263,7 @@ async fn judge_again(
         identity: identity.as_deref(),
         now,
     };
-    let allowed = decide(loaded, shape, &asking, &asked)?;
+    let allowed = decide(state, loaded, shape, &asking, &asked).await?;
     Ok((allowed, Arc::clone(tenant.upstream())))
 }
 
@@ -330,59 +333,6 @@ async fn require_confined_subsets(state: &State, upstream: &Upstream) -> Result<
     };
     let text = "The upstream cannot be trusted with subsets.";
     Err(Refusal::new(Code::UpstreamMisconfigured, text).with_detail(detail))
-}
-
-/// What a decision is made from, besides the shape and what is asked.
-struct Asking<'a> {
-    head: &'a RequestHeader,
-    path: &'a [(Arc<str>, Scalar)],
-    identity: Option<&'a Identity>,
-    now: Now,
-}
-
-/// Decides, or remembers having decided.
-fn decide(
-    loaded: &Loaded,
-    shape: &ServedShape,
-    asking: &Asking<'_>,
-    asked: &Asked,
-) -> Result<Arc<Allowed>, Refusal> {
-    let headers = RequestHeaders(&asking.head.headers);
-    let facts = RequestFacts {
-        method: asking.head.method.as_str(),
-        path: asking.path,
-        query: &asked.query,
-        headers: &headers,
-    };
-    let judge = || {
-        shape
-            .policy()
-            .judge(asking.identity, &facts, asked, loaded.no_facts(), asking.now)
-    };
-    let Some(key) = shape.policy().memory_key(asking.identity, &facts, asked) else {
-        return judge();
-    };
-    let key = (shape.number(), key);
-    if let Some(allowed) = loaded.decisions.get(&key) {
-        return Ok(allowed);
-    }
-    let allowed = judge()?;
-    loaded.decisions.insert(key, Arc::clone(&allowed));
-    Ok(allowed)
-}
-
-/// Headers as rules may read them.
-struct RequestHeaders<'a>(&'a HeaderMap);
-
-impl Headers for RequestHeaders<'_> {
-    fn header(&self, name: &str) -> RuleHeader<'_> {
-        let mut values = self.0.get_all(name).iter();
-        match (values.next(), values.next()) {
-            (None, _) => RuleHeader::Absent,
-            (Some(value), None) => value.to_str().map_or(RuleHeader::Unreadable, RuleHeader::Text),
-            (Some(_), Some(_)) => RuleHeader::Unreadable,
-        }
-    }
 }
 
 /// Builds what goes upstream, from the permit alone.

@@ -73,6 +73,7 @@ fn mint_shape(config: &Config, setting: &MintShapeSetting) -> Option<MintShape> 
         });
     Some(MintShape::new(
         Arc::clone(&shape.policy),
+        Arc::clone(&shape.authorizers),
         setting.declared.clone(),
         shape.settings.path.value.names().cloned().collect(),
         ttls.collect::<HashMap<_, _>>(),

@@ -5,7 +5,9 @@ use shapegate_core::code::Refusal;
 use shapegate_core::policy::{Access, RequestFacts};
 use shapegate_core::request::{Asked, MintBody};
 
-use super::{Admission, RequestHeaders, body, identify, not_found, target};
+use super::decide::RequestHeaders;
+use super::{Admission, body, identify, not_found, target};
+use crate::authorizer::Freshness;
 use crate::gateway::state::{Loaded, State};
 use crate::tenant::Tenant;
 
@@ -50,9 +52,21 @@ pub(super) async fn mint(
         query: &asked.query,
         headers: &RequestHeaders(&head.headers),
     };
-    let allowed = shape
-        .policy()
-        .judge(identity.as_deref(), &facts, &asked, loaded.no_facts(), now)?;
+    let policy = shape.policy();
+    let gathered = match policy.consults() {
+        // A token is a decision that is carried away: it begins with what is so now.
+        true => {
+            let told = policy.inputs(identity.as_deref(), &facts, &asked, now)?;
+            let asking = shape
+                .authorizers()
+                .gather(&state.authorizers, &told, Freshness::Now);
+            Some(Box::pin(asking).await?)
+        }
+        false => None,
+    };
+    let now = state.clock.now();
+    let found_out = gathered.as_ref().unwrap_or_else(|| loaded.no_facts());
+    let allowed = policy.judge(identity.as_deref(), &facts, &asked, found_out, now)?;
     // What Electric would refuse for its length is refused before anybody holds a token for it.
     allowed.encoded().check(tenant.upstream().base())?;
     minter

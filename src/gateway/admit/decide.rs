@@ -1,0 +1,92 @@
+//! Deciding about a request, or remembering having decided: what authorisers say is gathered only where nothing
+//! is remembered.
+
+use std::sync::Arc;
+
+use http::header::HeaderMap;
+use pingora_http::RequestHeader;
+use shapegate_core::code::Refusal;
+use shapegate_core::identity::Identity;
+use shapegate_core::permit::Allowed;
+use shapegate_core::policy::{Facts, HeaderValue, Headers, RequestFacts};
+use shapegate_core::request::{Asked, Scalar};
+use shapegate_core::time::Now;
+
+use crate::authorizer::Freshness;
+use crate::gateway::state::{Loaded, State};
+use crate::tenant::ServedShape;
+
+/// What a decision is made from, besides the shape and what is asked.
+pub(super) struct Asking<'a> {
+    pub(super) head: &'a RequestHeader,
+    pub(super) path: &'a [(Arc<str>, Scalar)],
+    pub(super) identity: Option<&'a Identity>,
+    pub(super) now: Now,
+}
+
+/// Decides, or remembers having decided.
+pub(super) async fn decide(
+    state: &State,
+    loaded: &Loaded,
+    shape: &ServedShape,
+    asking: &Asking<'_>,
+    asked: &Asked,
+) -> Result<Arc<Allowed>, Refusal> {
+    let headers = RequestHeaders(&asking.head.headers);
+    let request = RequestFacts {
+        method: asking.head.method.as_str(),
+        path: asking.path,
+        query: &asked.query,
+        headers: &headers,
+    };
+    let policy = shape.policy();
+    let key = policy.memory_key(asking.identity, &request, asked);
+    let key = key.map(|key| (shape.number(), key));
+    if let Some(allowed) = key.as_ref().and_then(|key| loaded.decisions.get(key))
+        && !allowed.until().is_some_and(|until| until.is_over(asking.now))
+    {
+        return Ok(allowed);
+    }
+    let (gathered, now) = if policy.consults() {
+        let facts = gather(state, shape, asking, &request, asked);
+        (Some(Box::pin(facts).await?), state.clock.now())
+    } else {
+        (None, asking.now)
+    };
+    let facts = gathered.as_ref().unwrap_or_else(|| loaded.no_facts());
+    let allowed = policy.judge(asking.identity, &request, asked, facts, now)?;
+    if let Some(key) = key {
+        loaded.decisions.insert(key, Arc::clone(&allowed));
+    }
+    Ok(allowed)
+}
+
+async fn gather(
+    state: &State,
+    shape: &ServedShape,
+    asking: &Asking<'_>,
+    request: &RequestFacts<'_>,
+    asked: &Asked,
+) -> Result<Facts, Refusal> {
+    let told = shape
+        .policy()
+        .inputs(asking.identity, request, asked, asking.now)?;
+    let answers = shape
+        .authorizers()
+        .gather(&state.authorizers, &told, Freshness::Remembered);
+    answers.await
+}
+
+/// Headers as rules may read them.
+pub(super) struct RequestHeaders<'a>(pub(super) &'a HeaderMap);
+
+impl Headers for RequestHeaders<'_> {
+    fn header(&self, name: &str) -> HeaderValue<'_> {
+        let mut values = self.0.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (None, _) => HeaderValue::Absent,
+            (Some(value), None) => value.to_str().map_or(HeaderValue::Unreadable, HeaderValue::Text),
+            (Some(_), Some(_)) => HeaderValue::Unreadable,
+        }
+    }
+}
