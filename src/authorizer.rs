@@ -15,6 +15,7 @@ mod ndjson;
 mod object;
 mod opa;
 mod openfga;
+mod relation;
 mod service;
 mod spicedb;
 
@@ -28,8 +29,9 @@ pub use self::metrics::AuthorizerMetrics;
 pub use self::object::{ObjectSetting, SubjectSetting};
 pub use self::opa::Opa;
 pub use self::openfga::{OpenFga, OpenFgaCheck, OpenFgaList};
+pub use self::relation::{ALLOWED, IDS};
 pub use self::service::{ANSWER_BYTES_MAX, ServiceSettings, ServiceUrl};
-pub use self::spicedb::{ALLOWED, Consistency, IDS, SpiceDb, SpiceDbCheck, SpiceDbLookup};
+pub use self::spicedb::{Consistency, SpiceDb, SpiceDbCheck, SpiceDbLookup};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -161,6 +163,8 @@ enum Denial {
     Forbidden,
     /// Another credential could.
     Unauthenticated,
+    /// It calls the question malformed: an id is none to it.
+    Malformed,
     /// What they may have is more than fits into a shape's definition.
     TooLarge,
 }
@@ -259,7 +263,7 @@ impl Authorizer {
             service,
         } = settings;
         let place = format!(
-            "shape {shape}: authorize{}{}: {}",
+            "{shape}: authorize{}{}: {}",
             if name.is_some() { "." } else { "" },
             name.as_deref().unwrap_or_default(),
             kind.name()

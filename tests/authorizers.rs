@@ -23,6 +23,9 @@ mod messages;
 mod minting;
 #[path = "authorizers/remembering.rs"]
 mod remembering;
+#[cfg(feature = "authorization_servers")]
+#[path = "authorizers/servers.rs"]
+mod servers;
 #[path = "authorizers/waits.rs"]
 mod waits;
 #[path = "authorizers/world.rs"]

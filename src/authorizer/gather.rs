@@ -151,7 +151,7 @@ impl Authorizer {
 
     fn denied(&self, denial: Denial) -> Refusal {
         let refusal = match denial {
-            Denial::Forbidden => Refusal::new(Code::Forbidden, FORBIDDEN),
+            Denial::Forbidden | Denial::Malformed => Refusal::new(Code::Forbidden, FORBIDDEN),
             Denial::Unauthenticated => {
                 Refusal::new(Code::TokenInvalid, "The credential is not accepted here.")
             }
@@ -161,7 +161,12 @@ impl Authorizer {
                  subquery (IN (SELECT …)) instead of a list.",
             ),
         };
-        refusal.with_detail(format!("{} says no", self.place))
+        let why = match denial {
+            Denial::Malformed => "calls the question malformed (400)",
+            Denial::TooLarge => "gives more ids than its `limit`",
+            Denial::Forbidden | Denial::Unauthenticated => "says no",
+        };
+        refusal.with_detail(format!("{} {why}", self.place))
     }
 
     fn unavailable(&self, unanswered: &Unanswered) -> Refusal {

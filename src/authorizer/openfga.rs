@@ -8,8 +8,7 @@ use shapegate_core::value::Value;
 
 use super::object::take_id;
 use super::service::{Exchange, Json};
-use super::spicedb::reply;
-use super::{ObjectSetting, Question, SubjectSetting, Tools, answer, ndjson};
+use super::{ObjectSetting, Question, SubjectSetting, Tools, answer, ndjson, relation};
 
 /// What is asked. What is told is, in this order: the ids of the check's object and user, and that of the list's
 /// user.
@@ -59,27 +58,14 @@ impl OpenFga {
             .as_ref()
             .map(|check| self.check_exchange(check, &mut told, tools));
         let check = check.transpose()?;
-        let list = self.list.as_ref().map(|list| {
-            let exchange = self.list_exchange(list, &mut told, tools)?;
-            Ok::<_, Refusal>((exchange, Arc::clone(&list.object), list.ids_max))
-        });
-        let list = list.transpose()?;
-        Ok(Box::pin(async move {
-            let checked = async {
-                match check {
-                    Some(exchange) => allowed(&exchange.json().await?).map(Some),
-                    None => Ok(None),
-                }
-            };
-            let listed = async {
-                match list {
-                    Some((exchange, kind, ids_max)) => ids(&exchange.json().await?, &kind, ids_max).map(Some),
-                    None => Ok(None),
-                }
-            };
-            let (allowed, ids) = futures_util::try_join!(checked, listed)?;
-            Ok(reply(allowed, ids))
-        }))
+        let list = self.list.as_ref();
+        let listed = list
+            .map(|list| self.list_exchange(list, &mut told, tools))
+            .transpose()?;
+        let wanted = list.map(|list| (Arc::clone(&list.object), list.ids_max));
+        let (kind, ids_max) = wanted.unwrap_or_else(|| (Arc::from(""), 0));
+        let ids = move |body: &[u8]| ids(body, &kind, ids_max);
+        Ok(Box::pin(relation::ask(check, listed, allowed, ids)))
     }
 
     fn check_exchange(

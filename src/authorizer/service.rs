@@ -144,20 +144,33 @@ impl Exchange {
         answer.map_err(|error| error.to_string())
     }
 
+    /// Sends it, and takes the body of a 200 whose content type is JSON; nothing of a 400, by which engines for
+    /// permissions refuse ids that are none to them.
+    pub(super) async fn json_unless_malformed(self) -> Result<Option<Bytes>, String> {
+        let answer = self.send().await?;
+        match answer.status() {
+            StatusCode::BAD_REQUEST => Ok(None),
+            _ => body(answer).map(Some),
+        }
+    }
+
     /// Sends it, and takes the body of a 200 whose content type is JSON.
     pub(super) async fn json(self) -> Result<Bytes, String> {
-        let answer = self.send().await?;
-        if answer.status() != StatusCode::OK {
-            return Err(format!("it answers {}", answer.status().as_u16()));
-        }
-        let kind = answer.headers().get(CONTENT_TYPE);
-        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        let essence = kind.split(';').next().unwrap_or_default().trim();
-        if !essence.eq_ignore_ascii_case("application/json") {
-            return Err("its answer is not application/json".to_owned());
-        }
-        Ok(answer.into_body())
+        body(self.send().await?)
     }
+}
+
+fn body(answer: Response<Bytes>) -> Result<Bytes, String> {
+    if answer.status() != StatusCode::OK {
+        return Err(format!("it answers {}", answer.status().as_u16()));
+    }
+    let kind = answer.headers().get(CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        return Err("its answer is not application/json".to_owned());
+    }
+    Ok(answer.into_body())
 }
 
 /// JSON that is sent. Values enter whole, and nothing is put into a text.

@@ -1,6 +1,5 @@
 //! `SpiceDB` by its HTTP API: a check of one permission, and a lookup of what a subject has it on.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use shapegate_core::code::Refusal;
@@ -9,12 +8,7 @@ use shapegate_core::value::Value;
 
 use super::object::take_id;
 use super::service::{Exchange, Json};
-use super::{Denial, Found, ObjectSetting, Question, Reply, SubjectSetting, Tools, answer, ndjson};
-
-/// The fact that a check gives.
-pub const ALLOWED: &str = "allowed";
-/// The fact that a lookup gives.
-pub const IDS: &str = "ids";
+use super::{ObjectSetting, Question, SubjectSetting, Tools, answer, ndjson, relation};
 
 /// What is asked. What is told is, in this order: the ids of the check's resource and subject, that of the
 /// lookup's subject, and the token of [`Consistency::AtLeastAsFresh`].
@@ -73,27 +67,15 @@ impl SpiceDb {
             .as_ref()
             .map(|check| check.exchange(&mut told_rest, &consistency, tools));
         let check = check.transpose()?;
-        let lookup = self.lookup.as_ref().map(|lookup| {
-            let exchange = lookup.exchange(&mut told_rest, &consistency, tools)?;
-            Ok::<_, Refusal>((exchange, lookup.ids_max))
-        });
+        let lookup = self
+            .lookup
+            .as_ref()
+            .map(|lookup| lookup.exchange(&mut told_rest, &consistency, tools));
         let lookup = lookup.transpose()?;
-        Ok(Box::pin(async move {
-            let checked = async {
-                match check {
-                    Some(exchange) => allowed(&exchange.json().await?).map(Some),
-                    None => Ok(None),
-                }
-            };
-            let looked_up = async {
-                match lookup {
-                    Some((exchange, ids_max)) => ids(&exchange.json().await?, ids_max).map(Some),
-                    None => Ok(None),
-                }
-            };
-            let (allowed, ids) = futures_util::try_join!(checked, looked_up)?;
-            Ok(reply(allowed, ids))
-        }))
+        let ids_max = self.lookup.as_ref().map_or(0, |lookup| lookup.ids_max);
+        Ok(Box::pin(relation::ask(check, lookup, allowed, move |body| {
+            ids(body, ids_max)
+        })))
     }
 
     fn consistency(&self, last: Option<&Value>) -> Json {
@@ -191,22 +173,6 @@ fn ids(body: &[u8], ids_max: usize) -> Result<Option<Vec<Value>>, String> {
     Ok(Some(ids.into_iter().map(Value::from).collect()))
 }
 
-/// What a check and a lookup amount to.
-pub(super) fn reply(allowed: Option<bool>, ids: Option<Option<Vec<Value>>>) -> Reply {
-    let mut facts = BTreeMap::new();
-    facts.extend(allowed.map(|allowed| (Arc::from(ALLOWED), Value::Bool(allowed))));
-    match ids {
-        Some(Some(ids)) => facts.extend([(Arc::from(IDS), Value::List(ids))]),
-        Some(None) => return Reply::Denied(Denial::TooLarge),
-        None => {}
-    }
-    Reply::Found(Found {
-        facts,
-        refuses: allowed == Some(false),
-        ..Found::default()
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,10 +204,5 @@ mod tests {
         assert_eq!(ids(b"", 3), Ok(Some(vec![])));
         assert!(ids(line("", "HAS_PERMISSION").as_bytes(), 3).is_err());
         assert!(ids(line("a", "UNSPECIFIED").as_bytes(), 3).is_err());
-    }
-
-    #[test]
-    fn more_ids_than_may_be_deny_even_beside_a_yes() {
-        assert_eq!(reply(Some(true), Some(None)), Reply::Denied(Denial::TooLarge));
     }
 }

@@ -32,8 +32,8 @@ const TIMEOUT_MIN: Duration = Duration::from_millis(50);
 /// The most questions that one authoriser may be asked at once.
 const CONCURRENCY_MAX: u64 = 1024;
 
-const HELP: &str = "write `authorize: { postgres: … }`, or one of http, forward_auth, spicedb, openfga and opa; \
-                    several each under a name: `authorize: { membership: { postgres: … }, … }`";
+const HELP: &str = "write `authorize: { http: … }`, or one of forward_auth, spicedb, openfga and opa; several each \
+                    under a name: `authorize: { membership: { http: … }, … }`";
 
 /// Somebody who is asked.
 #[derive(Clone, Debug)]

@@ -23,6 +23,7 @@ use shapegate_core::upstream::UpstreamRequest;
 
 use self::decide::{Asking, decide};
 use super::body;
+use super::choose;
 use super::context::RequestContext;
 use super::cors::{self, CorsGrant};
 use super::framing;
@@ -32,7 +33,7 @@ use crate::hub::health::Health;
 use crate::hub::upstream::{Along, READ_TIMEOUT, TRACEPARENT};
 use crate::hub::version::SUBSETS_SINCE;
 use crate::hub::{Upstream, Wanted};
-use crate::tenant::{Endpoint, Found, ServedShape, Tenant};
+use crate::tenant::{Endpoint, Found, Lease, ServedShape, Tenant};
 
 /// The longest path that is looked at, in bytes: above that of any route, its captures filled.
 const PATH_BYTES_MAX: usize = 4 * 1024;
@@ -65,8 +66,8 @@ pub struct Admitted {
     pub permit: Permit,
     /// The only request that may go upstream for it.
     pub request: UpstreamRequest,
-    /// Whose it is.
-    pub tenant: Arc<str>,
+    /// Whose it is, and for how long that is so.
+    pub lease: Arc<Lease>,
     /// Which upstream.
     pub upstream: Arc<Upstream>,
     /// Whether others who are permitted the same may share the answer.
@@ -87,7 +88,7 @@ impl Admitted {
         // A wait's own timer ends it with its permission.
         let until = self.until.filter(|_| !self.request.waits());
         Wanted {
-            tenant: &self.tenant,
+            tenant: self.lease.tenant(),
             upstream: &self.upstream,
             permit: &self.permit,
             request: &self.request,
@@ -110,14 +111,13 @@ pub async fn admit(
     ctx: &mut RequestContext,
 ) -> Result<Admission, Refusal> {
     let loaded = state.loaded();
-    let head = session.req_header();
-    let tenant = loaded.tenant_of(head)?;
-    ctx.cors = CorsGrant::of(tenant.cors(), &head.headers);
-    if let Err(refusal) = framing::check(session.as_downstream()) {
+    let framed = framing::check(session.as_downstream());
+    if framed.is_err() {
         session.as_downstream_mut().set_keepalive(None);
-        return Err(refusal);
     }
     let head = session.req_header();
+    let tenant = choose::tenant(&loaded.snapshot, head, &mut ctx.cors)?;
+    framed?;
     check_head(head, state)?;
     let (path, _) = target(head)?;
     let found = tenant.find(path).ok_or_else(not_found)?;
@@ -227,13 +227,27 @@ async fn permit(
     }
 }
 
-/// Whether a waiting request would still be permitted, for the same shape of the same upstream.
-pub async fn is_still_permitted(state: &State, session: &Session, admitted: &Admitted) -> bool {
+/// The lease under which a waiting request is still permitted, for the same shape of the same upstream and no
+/// less long; none when it is not.
+pub async fn renew(state: &State, session: &Session, admitted: &Admitted) -> Option<Arc<Lease>> {
+    let _turn = admitted.lease.turn().await?;
     let loaded = state.loaded();
     let again = Box::pin(judge_again(state, &loaded, session.req_header())).await;
-    again.is_ok_and(|(allowed, upstream)| {
-        allowed.definition() == admitted.permit.definition() && upstream.is_same_place(&admitted.upstream)
-    })
+    let (allowed, tenant) = again.ok()?;
+    let same = tenant.id() == admitted.lease.tenant()
+        && allowed.definition() == admitted.permit.definition()
+        && tenant.upstream().is_same_place(&admitted.upstream)
+        && holds_as_long(allowed.until(), admitted.until);
+    same.then(|| Arc::clone(tenant.lease()))
+}
+
+/// Whether what is decided now ends no earlier than what was.
+fn holds_as_long(now: Option<Until>, before: Option<Until>) -> bool {
+    match (now, before) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(now), Some(before)) => now.wall >= before.wall,
+    }
 }
 
 /// Judges a request without a body anew.
@@ -241,8 +255,8 @@ async fn judge_again(
     state: &State,
     loaded: &Loaded,
     head: &RequestHeader,
-) -> Result<(Arc<Allowed>, Arc<Upstream>), Refusal> {
-    let tenant = loaded.tenant_of(head)?;
+) -> Result<(Arc<Allowed>, Arc<Tenant>), Refusal> {
+    let tenant = choose::tenant(&loaded.snapshot, head, &mut CorsGrant::default())?;
     let (path, query) = target(head)?;
     let now = state.clock.now();
     let endpoint = match tenant.find(path) {
@@ -250,7 +264,7 @@ async fn judge_again(
         Some(Found::Signed { .. }) => {
             let verifier = tenant.gatekeeper().verifier.as_ref().ok_or_else(not_found)?;
             let (_, allowed) = signed::judge(verifier, head, Verb::Get, now)?;
-            return Ok((allowed, Arc::clone(tenant.upstream())));
+            return Ok((allowed, Arc::clone(tenant)));
         }
         _ => return Err(not_found()),
     };
@@ -264,7 +278,7 @@ async fn judge_again(
         now,
     };
     let allowed = decide(state, loaded, shape, &asking, &asked).await?;
-    Ok((allowed, Arc::clone(tenant.upstream())))
+    Ok((allowed, Arc::clone(tenant)))
 }
 
 /// Refuses heads that are too large, or that speak of a body where none is taken.
@@ -294,7 +308,7 @@ fn check_head(head: &RequestHeader, state: &State) -> Result<(), Refusal> {
 }
 
 /// Path and query, exactly as they came. An absolute target is none of ours.
-fn target(head: &RequestHeader) -> Result<(&str, &str), Refusal> {
+pub(super) fn target(head: &RequestHeader) -> Result<(&str, &str), Refusal> {
     let raw = std::str::from_utf8(head.raw_path())
         .map_err(|_| Refusal::new(Code::MalformedRequest, "The request target is not ASCII."))?;
     let origin_form = raw.starts_with('/').then_some(raw).ok_or_else(not_found)?;
@@ -306,7 +320,7 @@ fn target(head: &RequestHeader) -> Result<(&str, &str), Refusal> {
     Ok((path, query))
 }
 
-fn not_found() -> Refusal {
+pub(super) fn not_found() -> Refusal {
     Refusal::new(Code::NotFound, "There is no such route.")
 }
 
@@ -357,7 +371,7 @@ fn build(
         expected: Expected::of(&request, along.if_none_match.is_some()),
         until: permit.until(),
         audience: serving.audience,
-        tenant: Arc::clone(tenant.id()),
+        lease: Arc::clone(tenant.lease()),
         shares: serving.shares,
         upstream,
         along,

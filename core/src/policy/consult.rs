@@ -91,7 +91,7 @@ fn list_fault(sources: &[AuthorizerSource]) -> Option<PolicyError> {
     } else if nameless || distinct < names.count() {
         Fault::new(
             "of several authorisers each needs a name of its own",
-            "write `authorize: { membership: { postgres: … }, billing: { http: … } }`",
+            "write `authorize: { membership: { http: … }, billing: { http: … } }`",
         )
     } else {
         return None;
@@ -267,6 +267,7 @@ impl ShapePolicy {
             facts: &nothing,
             tenant: &self.tenant,
         };
+        self.admit_member(&scope)?;
         scope.enter(|context| {
             self.consults
                 .0

@@ -42,6 +42,7 @@ impl ShapePolicy {
             facts,
             tenant: &self.tenant,
         };
+        self.admit_member(&scope)?;
         let verdict = self.rules.decide(&scope)?;
         let columns = facts.columns(&self.columns).ok_or_else(|| {
             Refusal::new(Code::Forbidden, "None of this shape's columns are for you.")
@@ -87,6 +88,17 @@ impl ShapePolicy {
             }
             (_, known) => Ok(known),
         }
+    }
+
+    /// Who is nobody is no member either.
+    pub(super) fn admit_member(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
+        let Some(membership) = self.membership.as_ref().filter(|_| !self.is_public()) else {
+            return Ok(());
+        };
+        if scope.identity.is_none() {
+            return Err(Refusal::new(Code::TokenMissing, "A credential is required."));
+        }
+        membership.check(scope)
     }
 
     pub(super) fn table_for(&self, asked: &Asked) -> Result<TableName, Refusal> {

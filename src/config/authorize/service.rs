@@ -99,9 +99,10 @@ fn check_url(text: &str) -> Result<(), &'static str> {
     if !is_host_name(&host) && !is_bracketed_address(&host) {
         return Err("has no host name");
     }
-    let plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.' | '~' | '/');
-    let dots = path.split('/').any(|part| matches!(part, "." | ".."));
-    if dots || path.contains("//") || !path.chars().all(plain) {
+    let plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.' | '~');
+    let bare = path.strip_suffix('/').unwrap_or(path);
+    let usual = |part: &str| !matches!(part, "" | "." | "..") && part.chars().all(plain);
+    if !bare.is_empty() && !bare.split('/').all(usual) {
         return Err("has an unusual path");
     }
     Ok(())
