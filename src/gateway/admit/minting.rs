@@ -5,8 +5,9 @@ use shapegate_core::code::Refusal;
 use shapegate_core::policy::{Access, RequestFacts};
 use shapegate_core::request::{Asked, MintBody};
 
-use super::decide::RequestHeaders;
-use super::{Admission, body, identify, not_found, target};
+use super::head::{not_found, target};
+use super::judging::RequestHeaders;
+use super::{Admission, body, identify};
 use crate::authorizer::Freshness;
 use crate::gateway::state::{Loaded, State};
 use crate::tenant::Tenant;
@@ -53,16 +54,15 @@ pub(super) async fn mint(
         headers: &RequestHeaders(&head.headers),
     };
     let policy = shape.policy();
-    let gathered = match policy.consults() {
+    let gathered = if policy.consults() {
+        let told = policy.inputs(identity.as_deref(), &facts, &asked, now)?;
         // A token is a decision that is carried away: it begins with what is so now.
-        true => {
-            let told = policy.inputs(identity.as_deref(), &facts, &asked, now)?;
-            let asking = shape
-                .authorizers()
-                .gather(&state.authorizers, &told, Freshness::Now);
-            Some(Box::pin(asking).await?)
-        }
-        false => None,
+        let answers = shape
+            .authorizers()
+            .gather(&state.authorizers, &told, Freshness::Now);
+        Some(Box::pin(answers).await?)
+    } else {
+        None
     };
     let now = state.clock.now();
     let found_out = gathered.as_ref().unwrap_or_else(|| loaded.no_facts());

@@ -1,20 +1,28 @@
-//! Deciding about a request, or remembering having decided: what authorisers say is gathered only where nothing
-//! is remembered.
+//! Who asks, and what the rules make of it.
 
 use std::sync::Arc;
 
-use http::header::HeaderMap;
+use http::HeaderMap;
 use pingora_http::RequestHeader;
 use shapegate_core::code::Refusal;
 use shapegate_core::identity::Identity;
 use shapegate_core::permit::Allowed;
-use shapegate_core::policy::{Facts, HeaderValue, Headers, RequestFacts};
+use shapegate_core::policy::{Facts, HeaderValue as RuleHeader, Headers, RequestFacts};
 use shapegate_core::request::{Asked, Scalar};
 use shapegate_core::time::Now;
 
+use super::identify;
 use crate::authorizer::Freshness;
 use crate::gateway::state::{Loaded, State};
 use crate::tenant::ServedShape;
+
+/// Somebody must be known before a body is read for them.
+pub(super) fn require_identity(shape: &ServedShape, identity: Option<&Identity>) -> Result<(), Refusal> {
+    if identity.is_some() || !shape.requires_identity() {
+        return Ok(());
+    }
+    Err(identify::unknown())
+}
 
 /// What a decision is made from, besides the shape and what is asked.
 pub(super) struct Asking<'a> {
@@ -24,7 +32,7 @@ pub(super) struct Asking<'a> {
     pub(super) now: Now,
 }
 
-/// Decides, or remembers having decided.
+/// Decides, or remembers having decided: what authorisers say is gathered only where nothing is remembered.
 pub(super) async fn decide(
     state: &State,
     loaded: &Loaded,
@@ -81,12 +89,12 @@ async fn gather(
 pub(super) struct RequestHeaders<'a>(pub(super) &'a HeaderMap);
 
 impl Headers for RequestHeaders<'_> {
-    fn header(&self, name: &str) -> HeaderValue<'_> {
+    fn header(&self, name: &str) -> RuleHeader<'_> {
         let mut values = self.0.get_all(name).iter();
         match (values.next(), values.next()) {
-            (None, _) => HeaderValue::Absent,
-            (Some(value), None) => value.to_str().map_or(HeaderValue::Unreadable, HeaderValue::Text),
-            (Some(_), Some(_)) => HeaderValue::Unreadable,
+            (None, _) => RuleHeader::Absent,
+            (Some(value), None) => value.to_str().map_or(RuleHeader::Unreadable, RuleHeader::Text),
+            (Some(_), Some(_)) => RuleHeader::Unreadable,
         }
     }
 }
