@@ -197,7 +197,7 @@ fn shape_defaults(out: &mut Out, shape: &ShapeSettings) {
     put_in(out, "client", |client| client_defaults(client, &shape.client));
     for authorizer in &shape.authorizers {
         put_in(out, "authorize", |out| {
-            authorizer_defaults(out, &authorizer.settings)
+            authorizer_defaults(out, &authorizer.settings);
         });
     }
     put(out, "delete", plain("false"));

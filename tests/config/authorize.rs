@@ -17,127 +17,130 @@ fn tells(authorize: &str, rules: &str, message: &str) {
     assert!(rendered.contains("= help:"), "{rendered}");
 }
 
+/// What is written, and what is told of it.
+const WRONG: &[(&str, &str)] = &[
+    ("yes", "`authorize` must be a map"),
+    ("{}", "nobody would be asked"),
+    ("{ https: { url: 'http://x' } }", "unknown key `url` in `https`"),
+    (
+        "{ http: { url: 'http://x' }, opa: { url: 'http://y', path: a, input: {} } }",
+        "without a name",
+    ),
+    (
+        "{ Name: { http: { url: 'http://x' } } }",
+        "neither an authoriser nor a name",
+    ),
+    (
+        "{ a: { http: { url: 'http://x' }, opa: { url: 'http://y', path: a, input: {} } } }",
+        "must be of one kind",
+    ),
+    ("{ http: {} }", "`http` lacks the key `url`"),
+    ("{ http: { url: app } }", "the URL is no http or https URL"),
+    (
+        "{ http: { url: 'http://user:pass@app' } }",
+        "has a user or password in it",
+    ),
+    ("{ http: { url: 'http://app?x=1' } }", "has a query or fragment"),
+    (
+        "{ http: { url: 'http://app', token: abc } }",
+        "`token` is written in the configuration",
+    ),
+    ("{ http: { url: 'http://app', ca: x.pem } }", "x.pem"),
+    (
+        "{ http: { url: 'http://app', claims: [a, a] } }",
+        "`a` is listed twice",
+    ),
+    (
+        "{ http: { url: 'http://app', headers: [Cookie] } }",
+        "no name of a header",
+    ),
+    (
+        "{ http: { url: 'http://app', headers: [host] } }",
+        "not the client's to say",
+    ),
+    (
+        "{ http: { url: 'http://app', headers: [x-forwarded-for] } }",
+        "not the client's to say",
+    ),
+    (
+        "{ http: { url: 'http://app', ttl: 2h } }",
+        "`ttl` must be between 1s and 1h",
+    ),
+    (
+        "{ http: { url: 'http://app', ttl: 10s, deny_ttl: 20s } }",
+        "`deny_ttl` is longer than `ttl`",
+    ),
+    (
+        "{ http: { url: 'http://app', ttl: 1s, timeout: 2s } }",
+        "`timeout` is longer than `ttl`",
+    ),
+    (
+        "{ http: { url: 'http://app', fail_open: true } }",
+        "unknown key `fail_open`",
+    ),
+    (
+        "{ forward_auth: { url: 'http://app', headers: [] } }",
+        "lacks the key `public_url`",
+    ),
+    (
+        "{ forward_auth: { url: 'http://app', public_url: 'https://x' } }",
+        "lacks the key `headers`",
+    ),
+    (
+        "{ forward_auth: { url: 'http://app', public_url: 'https://x/y', headers: [] } }",
+        "has a path in it",
+    ),
+    (
+        "{ opa: { url: 'http://opa', path: '../x', input: {} } }",
+        "no path of a policy",
+    ),
+    (
+        "{ opa: { url: 'http://opa', path: 'a//b', input: {} } }",
+        "no path of a policy",
+    ),
+    (
+        "{ opa: { url: 'http://opa', path: 'a%2fb', input: {} } }",
+        "no path of a policy",
+    ),
+    ("{ opa: { url: 'http://opa', path: a } }", "lacks the key `input`"),
+    (
+        "{ opa: { url: 'http://opa', path: a, input: { x: user.org_id } } }",
+        "user.org_id may be missing",
+    ),
+    (
+        "{ opa: { url: 'http://opa', path: a, input: { x: request.path.other } } }",
+        "captures no other",
+    ),
+    (
+        "{ opa: { url: 'http://opa', path: a, input: { x: '{{user.id}}' } } }",
+        "template",
+    ),
+    ("{ spicedb: { url: 'http://s' } }", "`spicedb` asks nothing"),
+    (
+        "{ openfga: { url: 'http://s', store: S } }",
+        "`openfga` asks nothing",
+    ),
+    (
+        "{ openfga: { url: 'http://s', store: '../x', list_objects: {} } }",
+        "no id of a store",
+    ),
+    (
+        "{ spicedb: { url: 'http://s', lookup: { resource: 'a:b', permission: p, subject: { type: user, id: user.id } } } }",
+        "no name for `resource`",
+    ),
+    (
+        "{ spicedb: { url: 'http://s', lookup: { resource: a, permission: p, subject: { type: user, id: [] } } } }",
+        "`id` must have 1 to 8 parts",
+    ),
+    (
+        "{ spicedb: { url: 'http://s', lookup: { resource: a, permission: p, subject: { type: user, id: 'user:x' } } } }",
+        "not a CEL expression",
+    ),
+];
+
 #[test]
 fn what_is_wrong_with_an_authoriser_is_told_at_its_place_with_the_way_out() {
-    for (authorize, message) in [
-        ("yes", "`authorize` must be a map"),
-        ("{}", "nobody would be asked"),
-        ("{ https: { url: 'http://x' } }", "unknown key `url` in `https`"),
-        (
-            "{ http: { url: 'http://x' }, opa: { url: 'http://y', path: a, input: {} } }",
-            "without a name",
-        ),
-        (
-            "{ Name: { http: { url: 'http://x' } } }",
-            "neither an authoriser nor a name",
-        ),
-        (
-            "{ a: { http: { url: 'http://x' }, opa: { url: 'http://y', path: a, input: {} } } }",
-            "must be of one kind",
-        ),
-        ("{ http: {} }", "`http` lacks the key `url`"),
-        ("{ http: { url: app } }", "the URL is no http or https URL"),
-        (
-            "{ http: { url: 'http://user:pass@app' } }",
-            "has a user or password in it",
-        ),
-        ("{ http: { url: 'http://app?x=1' } }", "has a query or fragment"),
-        (
-            "{ http: { url: 'http://app', token: abc } }",
-            "`token` is written in the configuration",
-        ),
-        ("{ http: { url: 'http://app', ca: x.pem } }", "x.pem"),
-        (
-            "{ http: { url: 'http://app', claims: [a, a] } }",
-            "`a` is listed twice",
-        ),
-        (
-            "{ http: { url: 'http://app', headers: [Cookie] } }",
-            "no name of a header",
-        ),
-        (
-            "{ http: { url: 'http://app', headers: [host] } }",
-            "not the client's to say",
-        ),
-        (
-            "{ http: { url: 'http://app', headers: [x-forwarded-for] } }",
-            "not the client's to say",
-        ),
-        (
-            "{ http: { url: 'http://app', ttl: 2h } }",
-            "`ttl` must be between 1s and 1h",
-        ),
-        (
-            "{ http: { url: 'http://app', ttl: 10s, deny_ttl: 20s } }",
-            "`deny_ttl` is longer than `ttl`",
-        ),
-        (
-            "{ http: { url: 'http://app', ttl: 1s, timeout: 2s } }",
-            "`timeout` is longer than `ttl`",
-        ),
-        (
-            "{ http: { url: 'http://app', fail_open: true } }",
-            "unknown key `fail_open`",
-        ),
-        (
-            "{ forward_auth: { url: 'http://app', headers: [] } }",
-            "lacks the key `public_url`",
-        ),
-        (
-            "{ forward_auth: { url: 'http://app', public_url: 'https://x' } }",
-            "lacks the key `headers`",
-        ),
-        (
-            "{ forward_auth: { url: 'http://app', public_url: 'https://x/y', headers: [] } }",
-            "has a path in it",
-        ),
-        (
-            "{ opa: { url: 'http://opa', path: '../x', input: {} } }",
-            "no path of a policy",
-        ),
-        (
-            "{ opa: { url: 'http://opa', path: 'a//b', input: {} } }",
-            "no path of a policy",
-        ),
-        (
-            "{ opa: { url: 'http://opa', path: 'a%2fb', input: {} } }",
-            "no path of a policy",
-        ),
-        ("{ opa: { url: 'http://opa', path: a } }", "lacks the key `input`"),
-        (
-            "{ opa: { url: 'http://opa', path: a, input: { x: user.org_id } } }",
-            "user.org_id may be missing",
-        ),
-        (
-            "{ opa: { url: 'http://opa', path: a, input: { x: request.path.other } } }",
-            "captures no other",
-        ),
-        (
-            "{ opa: { url: 'http://opa', path: a, input: { x: '{{user.id}}' } } }",
-            "template",
-        ),
-        ("{ spicedb: { url: 'http://s' } }", "`spicedb` asks nothing"),
-        (
-            "{ openfga: { url: 'http://s', store: S } }",
-            "`openfga` asks nothing",
-        ),
-        (
-            "{ openfga: { url: 'http://s', store: '../x', list_objects: {} } }",
-            "no id of a store",
-        ),
-        (
-            "{ spicedb: { url: 'http://s', lookup: { resource: 'a:b', permission: p, subject: { type: user, id: user.id } } } }",
-            "no name for `resource`",
-        ),
-        (
-            "{ spicedb: { url: 'http://s', lookup: { resource: a, permission: p, subject: { type: user, id: [] } } } }",
-            "`id` must have 1 to 8 parts",
-        ),
-        (
-            "{ spicedb: { url: 'http://s', lookup: { resource: a, permission: p, subject: { type: user, id: 'user:x' } } } }",
-            "not a CEL expression",
-        ),
-    ] {
+    for (authorize, message) in WRONG {
         tells(authorize, ALL, message);
     }
 }

@@ -217,15 +217,14 @@ fn plain(value: &dyn Val) -> Option<Value> {
         return items.collect::<Option<_>>().map(Value::List);
     }
     let map = value.downcast_ref::<CelMap>()?;
-    let member = |(name, value): (&CelMapKey, &Box<dyn Val + '_>)| match name {
-        CelMapKey::String(name) => Some((Arc::from(name.inner()), plain(value.as_ref())?)),
-        CelMapKey::Bool(_) | CelMapKey::Int(_) | CelMapKey::UInt(_) => None,
-    };
-    map.inner()
-        .iter()
-        .map(member)
-        .collect::<Option<BTreeMap<_, _>>>()
-        .map(Value::Map)
+    let mut members = BTreeMap::new();
+    for (name, value) in map.inner() {
+        let CelMapKey::String(name) = name else {
+            return None;
+        };
+        members.insert(Arc::from(name.inner()), plain(value.as_ref())?);
+    }
+    Some(Value::Map(members))
 }
 
 /// A filter that an authoriser returned: SQL as rules have it, and a value for each of `$1`, `$2`, ….
