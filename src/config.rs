@@ -9,6 +9,7 @@
 //!    anywhere refuses all of it.
 //! 3. [`crate::tenant`]: [`TenantConfig`] → what requests are served with.
 
+mod authorize;
 mod client;
 mod conflicts;
 mod cors;
@@ -47,6 +48,7 @@ mod users_own;
 mod value;
 pub mod yaml;
 
+pub use authorize::AuthorizerSetting;
 pub use client::{ClientColumns, ClientSettings, ClientWhere, IgnoredName, SubsetSetting};
 pub use conflicts::OPEN_ROUTE_LAST;
 pub use cors::{Cors, OriginPattern, Origins};

@@ -4,6 +4,7 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncode
 use shapegate_core::code::Code;
 
 use super::readiness::KeyAges;
+use crate::authorizer::AuthorizerMetrics;
 use crate::hub::HubMetrics;
 use crate::revocation::RevocationMetrics;
 
@@ -28,6 +29,8 @@ pub struct Metrics {
     pub key_ages: KeyAges,
     /// What the hub counts.
     pub hub: HubMetrics,
+    /// What authorisers are counted by.
+    pub authorizers: AuthorizerMetrics,
     /// What is counted of revocations.
     pub revocations: RevocationMetrics,
 }
@@ -67,6 +70,7 @@ impl Metrics {
             in_flight: gauge("requests_in_flight", "Requests being served now.")?,
             key_ages: KeyAges::new()?,
             hub: HubMetrics::new()?,
+            authorizers: AuthorizerMetrics::new()?,
             revocations: RevocationMetrics::new()?,
         };
         metrics.register()?;
@@ -83,6 +87,7 @@ impl Metrics {
         self.registry.register(Box::new(self.held.clone()))?;
         self.registry.register(Box::new(self.in_flight.clone()))?;
         self.key_ages.register(&self.registry)?;
+        self.authorizers.register(&self.registry)?;
         self.hub.register(&self.registry)?;
         self.revocations.register(&self.registry)
     }

@@ -218,7 +218,7 @@ fn read_source_id(reading: &mut Reading<'_>, node: &Node) -> Option<String> {
     reading.refuse(text.span, format!("`{}` is no source id", text.value), help)
 }
 
-fn read_ca(reading: &mut Reading<'_>, node: &Node) -> Option<Authority> {
+pub(super) fn read_ca(reading: &mut Reading<'_>, node: &Node) -> Option<Authority> {
     let file = reading.file(node, "ca")?;
     let certificates = authorities(reading, &file)?;
     Some(Authority {

@@ -197,8 +197,9 @@ async fn shapes(
         identity: identity.as_deref(),
         now,
     };
-    let allowed = decide(loaded, shape, &asking, &asked)?;
-    let audience = if shape.policy().is_public() {
+    let allowed = decide(state, loaded, shape, &asking, &asked).await?;
+    // What an authoriser says ends with its time, and a shared cache would keep it longer.
+    let audience = if shape.policy().is_public() && !shape.policy().consults() {
         Audience::Public
     } else {
         Audience::Private

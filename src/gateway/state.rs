@@ -114,6 +114,8 @@ pub struct State {
     pub fetch: SharedFetch,
     /// What is shared.
     pub hub: Arc<Hub>,
+    /// What authorisers are asked with, and what they said.
+    pub authorizers: crate::authorizer::Asking,
     /// Ids for requests.
     pub request_ids: RequestIds,
     /// Bounds on bodies.
@@ -141,7 +143,9 @@ impl State {
         let fetch = Arc::new(fetch);
         let (hub_fetch, hub_clock) = (Arc::clone(&fetch), Arc::clone(&clock));
         let hub = Hub::new(hub_fetch, hub_clock, metrics.hub.clone(), hub_bytes_max);
+        let authorizers = crate::authorizer::Asking::new(Arc::clone(&clock), metrics.authorizers.clone());
         Arc::new(Self {
+            authorizers,
             loaded: ArcSwap::new(Loaded::new(snapshot, Arc::new(Cache::new(DECISIONS_MAX)))),
             changes: watch::Sender::new(0),
             replacements: watch::Sender::new(()),

@@ -66,6 +66,6 @@ async fn judge_again(
         identity: identity.as_deref(),
         now,
     };
-    let allowed = decide(loaded, shape, &asking, &asked)?;
+    let allowed = decide(state, loaded, shape, &asking, &asked).await?;
     Ok((allowed, Arc::clone(tenant)))
 }
