@@ -246,8 +246,13 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Guarded<A> {
         let peer = digest
             .as_ref()
             .and_then(|digest| digest.peer_addr()?.as_inet().copied());
-        let _seat = self.book.admit(peer)?;
-        self.serve(stream, peer, shutdown).await;
+        let seat = self.book.admit(peer)?;
+        let (guarded, shutdown) = (Arc::clone(self), shutdown.clone());
+        // In a task of its own: Pingora's would carry the handshake's state along.
+        tokio::spawn(async move {
+            let _seat = seat;
+            guarded.serve(stream, peer, &shutdown).await;
+        });
         None
     }
 

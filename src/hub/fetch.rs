@@ -32,7 +32,8 @@ pub struct Fetch {
 pub struct Fetched {
     /// The answer's header as it came, without a content coding that turned out to be a lie.
     pub head: ResponseHeader,
-    session: HttpSession,
+    // In a box, as it is moved about and waited with.
+    session: Box<HttpSession>,
     peer: Box<HttpPeer>,
     peeked: Option<Bytes>,
 }
@@ -190,7 +191,7 @@ pub fn is_encoded(head: &ResponseHeader) -> bool {
 
 /// A connection on which nothing was asked yet.
 struct Connected {
-    session: HttpSession,
+    session: Box<HttpSession>,
     line: Line,
     reused: bool,
     peer: Box<HttpPeer>,
@@ -199,7 +200,7 @@ struct Connected {
 impl Connected {
     fn new(stream: Stream, reused: bool, peer: Box<HttpPeer>) -> Self {
         let line = Line::new(stream);
-        let mut session = HttpSession::new_with_options(Box::new(line.clone()), &*peer);
+        let mut session = Box::new(HttpSession::new_with_options(Box::new(line.clone()), &*peer));
         session.read_timeout = peer.options.read_timeout;
         session.write_timeout = peer.options.write_timeout;
         Self {

@@ -31,8 +31,8 @@ pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Room for the headers of any request, so that adding one never moves the others.
-const HEADERS_ROOM: usize = 12;
+/// Room for the headers of nearly any request, so that adding one does not move the others.
+const HEADERS_ROOM: usize = 6;
 
 /// What configuration says of an upstream.
 #[derive(Debug)]
