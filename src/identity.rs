@@ -25,6 +25,7 @@ mod mapping;
 mod memory;
 mod opaque;
 pub mod provider;
+pub mod sessions;
 #[cfg(all(test, feature = "wycheproof"))]
 mod wycheproof;
 
@@ -58,7 +59,7 @@ pub(crate) use memory::{Remembered, TokenMemory};
 
 use claims::Claims;
 use opaque::{Chosen, Opaque};
-use provider::{Provider, ProviderSource};
+use provider::{Ended, Provider, ProviderSource};
 
 /// Issuers of one tenant; more are refused.
 pub const ISSUERS_MAX: usize = 64;
@@ -218,6 +219,12 @@ impl IdentityMethods {
             },
         };
         Ok(Authentication::Known(known))
+    }
+
+    /// Tells when the credential behind an identity ends before its time, where its method is ever told.
+    #[must_use]
+    pub fn watch(&self, identity: &Identity) -> Option<Ended> {
+        self.opaque.watch(identity)
     }
 
     fn token(&self, token: &[u8], now: Now) -> Result<Arc<Identity>, Refusal> {

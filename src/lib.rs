@@ -10,5 +10,6 @@ pub mod hub;
 pub mod identity;
 pub mod logging;
 pub mod outbound;
+pub mod postgres;
 pub mod questions;
 pub mod tenant;

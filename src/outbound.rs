@@ -27,6 +27,7 @@ use tokio::sync::Semaphore;
 use crate::clock::Clock;
 
 pub use address::is_public;
+pub(crate) use trust::client_config;
 pub use connect::{Looking, Lookup, SystemLookup};
 pub use error::OutboundError;
 

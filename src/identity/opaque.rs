@@ -1,10 +1,11 @@
 //! Which method a request's credential is for, by what carries it.
 
 use http::HeaderName;
+use shapegate_core::identity::Identity;
 
 use super::carrier::{BEARER, CREDENTIAL_BYTES_MAX, Carried, Carrier, CredentialHeaders, with_scheme};
 use super::fault::Fault;
-use super::provider::{Provider, ProviderSource};
+use super::provider::{Ended, Provider, ProviderSource};
 use super::{IdentityError, TOKEN_BYTES_MAX};
 
 /// The methods whose credentials say nothing themselves, and how to tell them from tokens.
@@ -43,6 +44,10 @@ impl Opaque {
             known.methods.push((source.from.clone(), Provider::new(source)));
         }
         Ok(known)
+    }
+
+    pub(super) fn watch(&self, identity: &Identity) -> Option<Ended> {
+        self.methods.iter().find_map(|(_, provider)| provider.watch(identity))
     }
 
     pub(super) fn remembered(&self) -> usize {

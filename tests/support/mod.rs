@@ -13,6 +13,7 @@ pub mod gateway;
 pub mod http2;
 pub mod logs;
 pub mod patience;
+pub mod postgres;
 pub mod process;
 pub mod raw;
 pub mod scripted;
