@@ -85,7 +85,12 @@ fn tenant() -> Arc<Tenant> {
     );
     let machine = Machine(HashMap::from([(PathBuf::from("key.pem"), pem.into_bytes())]));
     let loaded = config::load_texts(&[(Path::new("bench.yaml"), CONFIG)], &machine).unwrap();
-    Arc::clone(tenant::compile(&loaded.config).unwrap().default_tenant())
+    Arc::clone(
+        tenant::compile(&loaded.config)
+            .unwrap()
+            .tenant("default")
+            .unwrap(),
+    )
 }
 
 fn user_token() -> String {

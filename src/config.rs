@@ -2,10 +2,12 @@
 //!
 //! Three stages, and nothing of one leaks into the next:
 //!
-//! 1. [`yaml`]: files → a tree in which every key and value knows its place; several files are merged.
-//! 2. [`load`]: the tree → [`Config`], values that cannot be wrong any more. Every problem is collected, each
-//!    with its file, line, column and mending; an error anywhere refuses all of it.
-//! 3. [`crate::tenant`]: [`Config`] → what requests are served with.
+//! 1. [`yaml`]: files → a tree in which every key and value knows its place; several files are merged, and a
+//!    tenant is laid over the template that it extends.
+//! 2. [`Opened`]: the tree → [`ServerSettings`] and, a tenant at a time, [`TenantConfig`]: values that cannot be
+//!    wrong any more. Every problem is collected, each with its file, line, column and mending; an error
+//!    anywhere refuses all of it.
+//! 3. [`crate::tenant`]: [`TenantConfig`] → what requests are served with.
 
 mod client;
 mod conflicts;
@@ -18,18 +20,24 @@ mod identity;
 mod keys;
 mod merge;
 mod network;
+mod opened;
 mod path;
 mod policy;
 mod print;
 mod problem;
 mod reading;
+mod rivals;
 mod rules;
 mod scalar;
 mod secret;
+mod selection;
 mod server;
 mod shapes;
 mod source;
 mod surroundings;
+mod templates;
+mod tenant;
+mod tenants;
 mod value;
 pub mod yaml;
 
@@ -42,73 +50,63 @@ pub use gatekeeper::{
     GatekeeperSettings, KeyOrigin, MintSetting, MintShapeSetting, SigningKeySetting, TTL_DEFAULT,
     VERIFY_PATHS_MAX, VerifySetting, moment_text,
 };
+pub use host::is_label;
 pub use identity::{IdentitySettings, LIFETIME_MAX_DEFAULT};
 pub use network::{Network, NetworkError};
+pub use opened::{Opened, RefusedTenant};
 pub use path::{
     CAPTURE_BYTES_MAX, PATH_BYTES_MAX, PathError, PathPattern, SEGMENTS_MAX, Segment, is_capture_text,
 };
 pub use policy::{CheckedShape, DEFAULT_TENANT};
 pub use print::REDACTED;
 pub use problem::{Problem, Problems, Severity};
+pub use rivals::{Rivalry, TenantClaims, rivalries};
 pub use rules::{ParamSetting, RULES_MAX, RowsSetting, RuleSettings};
 pub use scalar::read_duration;
 pub use secret::{SECRET_BYTES_MAX, SecretOrigin, SecretSetting};
+pub use selection::{ClaimSelection, HostPattern, PREFIX_SEGMENTS_MAX, Selection};
 pub use server::{AdminListen, Certificate, Limits, ServerSettings, Tls};
 pub use shapes::{AccessSetting, SHAPES_MAX, ShapeSettings, TableSetting};
 pub use source::{FILES_MAX, Source, SourceId, Sources, Span, Spanned};
 pub use surroundings::{FileContent, Machine, Surroundings};
+pub use tenant::{LoadedTenant, TenantConfig};
+pub use tenants::{Document, TENANTS_MAX};
 
-use client::ClientPart;
-use gatekeeper::GatekeeperPart;
-use reading::{Reading, Section, Shown};
 use std::path::{Path, PathBuf};
 use yaml::Node;
 
 /// A configuration in which nothing is wrong.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Config {
     /// What the process listens on and how much it takes.
     pub server: ServerSettings,
-    /// The upstream.
-    pub electric: ElectricSettings,
-    /// How those who ask are known.
-    pub identity: IdentitySettings,
-    /// Which pages of other origins may read answers.
-    pub cors: Cors,
-    /// What may be synced, in the order of the file.
-    pub shapes: Vec<CheckedShape>,
-    /// Tokens that sign shapes.
-    pub gatekeeper: Option<GatekeeperSettings>,
+    /// The tenants; the one called [`DEFAULT_TENANT`] when none are named.
+    pub tenants: Vec<TenantConfig>,
 }
 
 /// A configuration with what was noticed while it was read.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Loaded {
     /// The checked values.
     pub config: Config,
     /// Warnings, and the files that all places refer to.
     pub warnings: Problems,
-    merged: Node,
-    shown: Shown,
+    printed: String,
 }
 
 impl Loaded {
     /// YAML of all files together, variables and defaults filled in, secrets left out.
     pub fn print(&self) -> String {
-        print::print(&self.merged, &self.shown, &self.config)
+        self.printed.clone()
     }
 }
 
-/// Reads files, later ones over earlier ones.
+/// Reads files, later ones over earlier ones, and every tenant.
 ///
 /// # Errors
 /// Everything that is wrong, warnings included.
 pub fn load(paths: &[PathBuf], surroundings: &dyn Surroundings) -> Result<Loaded, Problems> {
-    let mut files = Files::default();
-    for path in paths {
-        files.add(path, surroundings);
-    }
-    files.check(surroundings)
+    load_opened(Opened::open(paths, surroundings)?, surroundings)
 }
 
 /// Reads texts as if they were files of those names, later ones over earlier ones.
@@ -116,11 +114,45 @@ pub fn load(paths: &[PathBuf], surroundings: &dyn Surroundings) -> Result<Loaded
 /// # Errors
 /// Everything that is wrong, warnings included.
 pub fn load_texts(texts: &[(&Path, &str)], surroundings: &dyn Surroundings) -> Result<Loaded, Problems> {
-    let mut files = Files::default();
-    for (path, text) in texts {
-        files.add_bytes(path, text.as_bytes().to_vec());
+    load_opened(Opened::of_texts(texts, surroundings)?, surroundings)
+}
+
+fn load_opened(mut opened: Opened, surroundings: &dyn Surroundings) -> Result<Loaded, Problems> {
+    let mut problems = std::mem::take(&mut opened.problems);
+    let documents = opened.documents(surroundings).unwrap_or_else(|listing| {
+        problems.extend(listing);
+        Vec::new()
+    });
+    let mut loaded = Vec::new();
+    for document in &documents {
+        match opened.tenant(document, surroundings) {
+            Ok(mut tenant) => {
+                problems.extend(std::mem::take(&mut tenant.warnings));
+                loaded.push(tenant);
+            }
+            Err(refused) => problems.extend(refused.problems),
+        }
     }
-    files.check(surroundings)
+    let claims: Vec<TenantClaims> = loaded
+        .iter()
+        .map(|tenant| TenantClaims::of(&tenant.config))
+        .collect();
+    let all: Vec<&TenantClaims> = claims.iter().collect();
+    problems
+        .list
+        .extend(rivalries(&all).into_iter().map(|rivalry| rivalry.problem));
+    problems.sort();
+    match opened.server.take().filter(|_| !problems.refuse()) {
+        Some(server) => Ok(Loaded {
+            printed: print::print(&opened, &server, &loaded),
+            config: Config {
+                server,
+                tenants: loaded.into_iter().map(|tenant| tenant.config).collect(),
+            },
+            warnings: problems,
+        }),
+        None => Err(problems),
+    }
 }
 
 /// Stage one: what the files say, one over the other.
@@ -149,19 +181,7 @@ impl Files {
     }
 
     fn read(&mut self, path: &Path, bytes: Vec<u8>) -> Result<Option<Node>, Problem> {
-        if bytes.len() > yaml::FILE_BYTES_MAX {
-            let kind = std::io::ErrorKind::FileTooLarge;
-            return Err(Problem::error(
-                None,
-                files::unreadable(path, kind, yaml::FILE_BYTES_MAX),
-            ));
-        }
-        let text = String::from_utf8(bytes).map_err(|_| {
-            Problem::error(
-                None,
-                format!("the configuration file {} is not UTF-8", path.display()),
-            )
-        })?;
+        let text = files::text(path, bytes)?;
         let copy = text.clone();
         let source = self.problems.sources.add(path, copy);
         let source = source
@@ -169,8 +189,9 @@ impl Files {
         yaml::read(source, &text)
     }
 
-    /// Stage two. A file that could not be read is not guessed around: what it lacks would be told as missing.
-    fn check(mut self, surroundings: &dyn Surroundings) -> Result<Loaded, Problems> {
+    /// What all of them amount to. A file that could not be read is not guessed around: what it lacks would be
+    /// told as missing.
+    fn merged(mut self) -> Result<(Node, Sources), Problems> {
         if self.problems.refuse() {
             return Err(self.problems);
         }
@@ -181,110 +202,6 @@ impl Files {
                 .push(problem.help("it needs `electric`, `identity` and `shapes`"));
             return Err(self.problems);
         };
-        let sources = self.problems.sources;
-        let mut reading = Reading {
-            sources: &sources,
-            surroundings,
-            problems: Vec::new(),
-            shown: Shown::default(),
-        };
-        let config = check(&mut reading, &merged);
-        let Reading {
-            problems: list,
-            shown,
-            ..
-        } = reading;
-        let mut problems = Problems { sources, list };
-        problems.sort();
-        match config.filter(|_| !problems.refuse()) {
-            Some(config) => Ok(Loaded {
-                config,
-                warnings: problems,
-                merged,
-                shown,
-            }),
-            None => Err(problems),
-        }
+        Ok((merged, self.problems.sources))
     }
-}
-
-fn check(reading: &mut Reading<'_>, root: &Node) -> Option<Config> {
-    let mut section = Section::open(reading, root, "the configuration")?;
-    let server = ["server", "admin", "health", "limits"]
-        .map(|key| section.get(reading, key).map(|entry| &entry.value));
-    let server = server::server(reading, server);
-    let electric = section.require(
-        reading,
-        "electric",
-        "write `electric: { url: …, secret: { env: ELECTRIC_SECRET } }`",
-    );
-    let electric = electric.and_then(|entry| electric::electric(reading, &entry.value));
-    let identity = section.get(reading, "identity");
-    let identity = identity.map_or_else(
-        || Some(IdentitySettings::default()),
-        |entry| identity::identity(reading, &entry.value),
-    );
-    let cors = section.get(reading, "cors");
-    let cors = cors.map_or_else(
-        || Some(Cors::default()),
-        |entry| cors::cors(reading, &entry.value),
-    );
-    let defaults = section
-        .get(reading, "defaults")
-        .and_then(|entry| client::defaults(reading, &entry.value));
-    let gatekeeper = section
-        .get(reading, "gatekeeper")
-        .map(|entry| gatekeeper::gatekeeper(reading, &entry.value));
-    let shapes = read_shapes(
-        reading,
-        &mut section,
-        gatekeeper.as_ref(),
-        &defaults.unwrap_or_default(),
-    );
-    for (key, instead) in [("cluster", ""), ("tenants", "; without it there is one tenant")] {
-        section.later(reading, key, instead);
-    }
-    section.finish(reading);
-    let shapes = shapes?;
-    conflicts::routes(reading, &shapes);
-    let identity = identity?;
-    conflicts::nobody_can_enter(reading, &shapes, &identity);
-    let part = gatekeeper.as_ref().and_then(Option::as_ref);
-    gatekeeper::check(reading, part, &shapes, &identity);
-    let certain = identity.certain_claims();
-    let tagger = electric.as_ref().and_then(policy::tagger);
-    // Every shape is compiled, whatever else is wrong: its faults belong into the same list.
-    let shapes: Vec<CheckedShape> = shapes
-        .into_iter()
-        .filter_map(|shape| policy::compile(reading, shape, &certain, tagger.as_ref()))
-        .collect();
-    let gatekeeper = match gatekeeper {
-        None => None,
-        Some(part) => Some(gatekeeper::settings(reading, part?, &shapes, tagger)?),
-    };
-    Some(Config {
-        server: server?,
-        electric: electric?,
-        identity,
-        cors: cors?,
-        shapes,
-        gatekeeper,
-    })
-}
-
-/// The shapes, which may be missing where tokens are verified and nothing else is done.
-fn read_shapes(
-    reading: &mut Reading<'_>,
-    section: &mut Section<'_>,
-    gatekeeper: Option<&Option<GatekeeperPart>>,
-    defaults: &ClientPart,
-) -> Option<Vec<ShapeSettings>> {
-    // Nothing is said of shapes that a wrong `gatekeeper` might do without.
-    let waived = gatekeeper.is_some_and(|part| part.as_ref().is_none_or(GatekeeperPart::needs_no_shapes));
-    if waived && !section.has("shapes") {
-        return Some(Vec::new());
-    }
-    let help = "write `shapes: { users: { table: users, … } }`";
-    let entry = section.require(reading, "shapes", help)?;
-    shapes::shapes(reading, &entry.value, defaults)
 }

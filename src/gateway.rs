@@ -7,6 +7,7 @@
 pub mod admit;
 pub mod answer;
 pub mod body;
+mod choose;
 pub mod connection;
 pub mod context;
 pub mod cors;

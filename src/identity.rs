@@ -23,6 +23,7 @@ mod jws;
 mod keys;
 mod mapping;
 mod memory;
+mod naming;
 mod opaque;
 pub mod provider;
 pub mod sessions;
@@ -49,6 +50,7 @@ pub use jws::{HEADER_BYTES_MAX, TOKEN_BYTES_MAX};
 pub use keys::{JWKS_KEYS_MAX, KEY_FILE_BYTES_MAX, KID_BYTES_MAX, KeyError, KeySource, KeyWarning};
 pub use mapping::{ClaimKind, ClaimMapping, ClaimMappingError, ClaimPath, ClaimPathError, PATH_MEMBERS_MAX};
 pub use memory::MemoryLimits;
+pub use naming::claimed;
 
 pub(crate) use claims::issuer as issuer_claim;
 pub(crate) use fault::{Fault, quoted};

@@ -1,45 +1,81 @@
 //! A tenant compiled: routes, rules, keys, upstream; and the snapshot that requests are served with.
 
 mod compile;
+mod directory;
 mod gatekeeper;
+mod lease;
 mod router;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use compile::{CompileError, compile};
+pub use compile::{CompileError, compile, compile_tenant};
+pub use directory::{Directory, Entry, Group, Place};
+pub use lease::Lease;
 pub use router::{Endpoint, Found, Route, Router, ServedShape};
 
-use crate::config::Cors;
+use crate::config::{Cors, Selection};
 use crate::gatekeeper::Gatekeeper;
 use crate::hub::Upstream;
 use crate::identity::IdentityMethods;
 
-/// Everything that requests are served with, swapped as a whole. It has one tenant at least.
+/// Everything that requests are served with, swapped as a whole.
 #[derive(Clone)]
 pub struct Snapshot {
-    first: Arc<Tenant>,
+    tenants: Arc<HashMap<Arc<str>, Arc<Tenant>>>,
+    directory: Arc<Directory>,
 }
 
 impl Snapshot {
-    /// A snapshot of one tenant.
-    pub fn new(tenant: Arc<Tenant>) -> Self {
-        Self { first: tenant }
+    /// A snapshot of tenants no two of which are for the same requests.
+    pub fn of(tenants: impl IntoIterator<Item = Arc<Tenant>>) -> Self {
+        Self::with_unserved(tenants, [])
     }
 
-    /// All tenants.
+    /// As [`Snapshot::of`], with others whose requests are known and cannot be served.
+    pub fn with_unserved(
+        tenants: impl IntoIterator<Item = Arc<Tenant>>,
+        unserved: impl IntoIterator<Item = (Arc<str>, Selection)>,
+    ) -> Self {
+        let (mut directory, mut by_id) = (Directory::default(), HashMap::new());
+        for tenant in tenants {
+            directory.add(
+                &tenant.id,
+                tenant.selection(),
+                &Entry::Served(Arc::clone(&tenant)),
+            );
+            by_id.insert(Arc::clone(&tenant.id), tenant);
+        }
+        for (id, selection) in unserved {
+            directory.add(&id, Some(&selection), &Entry::Unserved(Arc::clone(&id)));
+        }
+        Self {
+            tenants: Arc::new(by_id),
+            directory: Arc::new(directory),
+        }
+    }
+
+    /// All tenants, in no order.
     pub fn tenants(&self) -> impl Iterator<Item = &Arc<Tenant>> {
-        std::iter::once(&self.first)
+        self.tenants.values()
     }
 
-    /// The tenant that there is when none are named.
-    pub fn default_tenant(&self) -> &Arc<Tenant> {
-        &self.first
+    /// The tenant of an id.
+    pub fn tenant(&self, id: &str) -> Option<&Arc<Tenant>> {
+        self.tenants.get(id)
+    }
+
+    /// Which requests are for whom.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
     }
 }
 
 /// One tenant, ready to serve.
 pub struct Tenant {
     id: Arc<str>,
+    selection: Option<Selection>,
+    lease: Arc<Lease>,
     router: Router,
     identity: IdentityMethods,
     cors: Cors,
@@ -53,9 +89,22 @@ impl Tenant {
         &self.id
     }
 
+    /// The requests that it is for; none stands for all.
+    pub fn selection(&self) -> Option<&Selection> {
+        self.selection.as_ref()
+    }
+
+    /// How long what is decided for it holds.
+    pub fn lease(&self) -> &Arc<Lease> {
+        &self.lease
+    }
+
     /// What a raw path, without its query, means. Nothing is normalised: another spelling is another path.
     pub fn find(&self, path: &str) -> Option<Found<'_>> {
-        self.router.find(path)
+        match &self.selection {
+            None => self.router.find(path),
+            Some(selection) => self.router.find(path.strip_prefix(&*selection.prefix)?),
+        }
     }
 
     /// How those who ask are known.

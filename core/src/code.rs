@@ -105,6 +105,8 @@ codes! {
     IdentityUnavailable = "identity_unavailable", 503;
     /// Whoever knows the permissions cannot be asked now.
     DecisionUnavailable = "decision_unavailable", 503;
+    /// The tenant's configuration is refused, so that nothing can be decided for it.
+    TenantUnavailable = "tenant_unavailable", 503;
     /// The gateway has more work than it can hold.
     Overloaded = "overloaded", 503;
     /// The gateway is going away.

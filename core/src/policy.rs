@@ -10,6 +10,7 @@ mod expression;
 mod facts;
 mod guard;
 mod judge;
+mod membership;
 mod memory;
 mod parameter;
 mod path;
@@ -22,6 +23,7 @@ mod source;
 
 pub use error::{Part, PolicyError};
 pub use facts::{Facts, HeaderValue, Headers, NoHeaders, RequestFacts};
+pub use membership::{Membership, MembershipError};
 pub use memory::DecisionKey;
 pub use permitting::Withheld;
 pub use signed::{SignedTerms, require_shape};
@@ -55,6 +57,7 @@ pub struct ShapePolicy {
     terms: Terms,
     authorizer: bool,
     tagger: Option<HandleTagger>,
+    membership: Option<Arc<Membership>>,
 }
 
 impl ShapePolicy {
@@ -87,7 +90,15 @@ impl ShapePolicy {
             client: source.client,
             authorizer: source.authorizer,
             tagger: source.tagger,
+            membership: None,
         })
+    }
+
+    /// The same shape for members alone; what is public stays public.
+    #[must_use]
+    pub fn for_members(mut self, membership: Option<Arc<Membership>>) -> Self {
+        self.membership = membership;
+        self
     }
 
     /// The shape's name, for logs.
@@ -143,6 +154,7 @@ fn vocabulary(source: &ShapeSource) -> Vocabulary {
             Access::Optional => UserPresence::Maybe,
             Access::Public => UserPresence::Unread,
         },
+        unguarded: false,
         certain: source.certain_claims.clone(),
         path: source.path_names.clone(),
         query: source.query_names.clone(),

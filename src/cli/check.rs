@@ -27,7 +27,12 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
     if arguments.print {
         tell(&loaded.print());
     } else {
-        let shapes = count(loaded.config.shapes.len(), "shape");
+        let tenants = &loaded.config.tenants;
+        let shapes = count(tenants.iter().map(|tenant| tenant.shapes.len()).sum(), "shape");
+        let shapes = match tenants.as_slice() {
+            [_] => shapes,
+            several => format!("{}, {shapes}", count(several.len(), "tenant")),
+        };
         tell(&format!(
             "The configuration is right: {shapes}, {}.\n",
             count(loaded.warnings.list.len(), "warning")

@@ -6,7 +6,7 @@ use super::ConfigFiles;
 use super::check::load_or_complain;
 use super::output::{tell, warn};
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::read_duration;
+use crate::config::{TenantConfig, read_duration};
 use crate::gatekeeper::{JWKS_MAX_AGE, SigningAlgorithm, SigningKeyError, generate_private_key};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -42,6 +42,9 @@ pub(super) struct RotateArguments {
     files: ConfigFiles,
     #[command(flatten)]
     key: NewKey,
+    /// The tenant whose keys are meant, where there are several.
+    #[arg(long, value_name = "ID")]
+    tenant: Option<String>,
     /// When the next key takes over, from now. Until then others learn it from the published keys.
     #[arg(long = "in", value_name = "DURATION", default_value = "10m", value_parser = duration)]
     delay: Duration,
@@ -86,13 +89,17 @@ enum KeysError {
     TooSoon,
     #[error("the configuration mints no tokens: it has no `gatekeeper.mint`")]
     NothingMinted,
+    #[error("the configuration has several tenants: name one, as in `--tenant acme`")]
+    SeveralTenants,
+    #[error("there is no tenant `{0}`")]
+    NoTenant(String),
 }
 
 pub(super) fn run(command: &KeysCommand) -> ExitCode {
     let done = match command {
         KeysCommand::Generate(arguments) => generate(&arguments.key),
         KeysCommand::Rotate(arguments) => match load_or_complain(&arguments.files) {
-            Some(loaded) => rotate(arguments, &loaded.config),
+            Some(loaded) => rotate(arguments, &loaded.config.tenants),
             None => return ExitCode::FAILURE,
         },
     };
@@ -116,10 +123,11 @@ fn generate(key: &NewKey) -> Result<String, KeysError> {
     ))
 }
 
-fn rotate(arguments: &RotateArguments, config: &crate::config::Config) -> Result<String, KeysError> {
+fn rotate(arguments: &RotateArguments, tenants: &[TenantConfig]) -> Result<String, KeysError> {
     if arguments.delay <= JWKS_MAX_AGE {
         return Err(KeysError::TooSoon);
     }
+    let config = chosen(arguments, tenants)?;
     let settings = config.gatekeeper.as_ref().ok_or(KeysError::NothingMinted)?;
     let mint = settings.mint.as_ref().ok_or(KeysError::NothingMinted)?;
     let now = SystemClock.now().wall;
@@ -132,6 +140,21 @@ fn rotate(arguments: &RotateArguments, config: &crate::config::Config) -> Result
     let text = rotation.keys(&mint.keys, arguments.key.alg, &arguments.key.out, &kid)?;
     write_key(&arguments.key)?;
     Ok(text)
+}
+
+/// The tenant whose keys are meant: the one that is named, or the only one.
+fn chosen<'t>(
+    arguments: &RotateArguments,
+    tenants: &'t [TenantConfig],
+) -> Result<&'t TenantConfig, KeysError> {
+    match (tenants, &arguments.tenant) {
+        ([only], None) => Ok(only),
+        (_, None) => Err(KeysError::SeveralTenants),
+        (_, Some(id)) => tenants
+            .iter()
+            .find(|tenant| *tenant.id == **id)
+            .ok_or_else(|| KeysError::NoTenant(id.clone())),
+    }
 }
 
 fn write_key(key: &NewKey) -> Result<(), KeysError> {

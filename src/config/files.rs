@@ -1,9 +1,10 @@
 //! Files that a configuration names: certificates, keys, secrets.
 
+use super::problem::Problem;
 use super::reading::Reading;
 use super::source::{Span, Spanned};
 use super::surroundings::FileContent;
-use super::yaml::Node;
+use super::yaml::{FILE_BYTES_MAX, Node};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::io::ErrorKind;
@@ -87,7 +88,7 @@ impl Reading<'_> {
     }
 }
 
-fn why(kind: ErrorKind, bytes_max: usize) -> String {
+pub(super) fn why(kind: ErrorKind, bytes_max: usize) -> String {
     match kind {
         ErrorKind::NotFound => "there is no such file".to_owned(),
         ErrorKind::PermissionDenied => "permission denied".to_owned(),
@@ -117,4 +118,16 @@ pub(super) fn unreadable(path: &Path, kind: ErrorKind, bytes_max: usize) -> Stri
         path.display(),
         why(kind, bytes_max)
     )
+}
+
+/// The text of a configuration file.
+pub(super) fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Problem> {
+    if bytes.len() > FILE_BYTES_MAX {
+        let message = unreadable(path, ErrorKind::FileTooLarge, FILE_BYTES_MAX);
+        return Err(Problem::error(None, message));
+    }
+    String::from_utf8(bytes).map_err(|_| {
+        let message = format!("the configuration file {} is not UTF-8", path.display());
+        Problem::error(None, message)
+    })
 }

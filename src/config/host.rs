@@ -6,7 +6,7 @@ pub(super) fn is_host_name(text: &str) -> bool {
 }
 
 /// Whether a text is one label of a host name.
-pub(super) fn is_label(label: &str) -> bool {
+pub fn is_label(label: &str) -> bool {
     let inner = label
         .bytes()
         .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_');

@@ -307,7 +307,7 @@ const CLAIM_KINDS: [(&str, ClaimKind); 5] = [
     ("any", ClaimKind::Any),
 ];
 
-fn claim_path(reading: &mut Reading<'_>, node: &Node) -> Option<ClaimPath> {
+pub(super) fn claim_path(reading: &mut Reading<'_>, node: &Node) -> Option<ClaimPath> {
     let path = match &node.kind {
         Kind::List(_) => {
             let members = reading.each(node, "from", |reading, item| reading.text(item, "from"))?;

@@ -12,7 +12,7 @@ use shapegate_core::definition::Replica;
 use shapegate_core::handle::HandleTagger;
 use shapegate_core::permit::SubsetLimits;
 use shapegate_core::policy::{
-    Access, ClientAllowances, ClientFilter, Ignorable, ParamSource, Part, RowsSource, RuleSource,
+    Access, ClientAllowances, ClientFilter, Ignorable, Membership, ParamSource, Part, RowsSource, RuleSource,
     ShapePolicy, ShapeSource, TablePattern, TableSpec,
 };
 use std::collections::BTreeSet;
@@ -32,17 +32,28 @@ pub struct CheckedShape {
     pub policy: Arc<ShapePolicy>,
 }
 
+/// What all shapes of a tenant have in common.
+pub(super) struct Common {
+    /// The tenant's id.
+    pub(super) tenant: Arc<str>,
+    /// Names that `user` has whoever it is.
+    pub(super) certain_claims: BTreeSet<Arc<str>>,
+    /// Binds handles.
+    pub(super) tagger: Option<HandleTagger>,
+    /// What must hold of every user.
+    pub(super) membership: Option<Arc<Membership>>,
+}
+
 /// Compiles a shape, or tells everything that is wrong with its rules.
 pub(super) fn compile(
     reading: &mut Reading<'_>,
     settings: ShapeSettings,
-    certain_claims: &BTreeSet<Arc<str>>,
-    tagger: Option<&HandleTagger>,
+    common: &Common,
 ) -> Option<CheckedShape> {
     let table = table(reading, &settings.table)?;
     let source = ShapeSource {
         name: Arc::clone(&settings.name.value),
-        tenant: DEFAULT_TENANT.into(),
+        tenant: Arc::clone(&common.tenant),
         table,
         columns: settings.columns.value.clone(),
         access: match settings.access.value {
@@ -53,16 +64,16 @@ pub(super) fn compile(
         rules: settings.rules.iter().map(rule).collect(),
         client: allowances(&settings),
         delete: settings.delete,
-        certain_claims: certain_claims.clone(),
+        certain_claims: common.certain_claims.clone(),
         path_names: settings.path.value.names().cloned().collect(),
         query_names: settings.query.iter().map(|(name, _)| Arc::clone(name)).collect(),
         authorizer: false,
-        tagger: tagger.cloned(),
+        tagger: common.tagger.clone(),
     };
     match ShapePolicy::compile(source) {
         Ok(policy) => Some(CheckedShape {
             settings,
-            policy: Arc::new(policy),
+            policy: Arc::new(policy.for_members(common.membership.clone())),
         }),
         Err(errors) => {
             for error in errors {

@@ -1,12 +1,13 @@
 //! The configuration as it was understood: merged, variables filled in, defaults written out, secrets not.
 
-use super::Config;
 use super::GatekeeperSettings;
 use super::client::{ClientColumns, ClientSettings, ClientWhere, SubsetSetting};
+use super::opened::Opened;
 use super::reading::Shown;
 use super::scalar::{duration_text, size_text};
 use super::server::{AdminListen, ServerSettings};
 use super::shapes::{ShapeSettings, TableSetting};
+use super::tenant::{LoadedTenant, TenantConfig};
 use super::yaml::{Kind, Node};
 use std::fmt::Write as _;
 
@@ -23,15 +24,37 @@ enum Out {
 }
 
 /// YAML that reads back as the same configuration, secrets written in it aside.
-pub(super) fn print(merged: &Node, shown: &Shown, config: &Config) -> String {
-    let mut root = as_read(merged, shown);
-    server_defaults(&mut root, &config.server);
-    put_in(&mut root, "cors", |cors| {
+pub(super) fn print(opened: &Opened, server: &ServerSettings, tenants: &[LoadedTenant]) -> String {
+    let mut root = as_read(&opened.root, &opened.shown);
+    if opened.is_shared() {
+        take(&mut root, "templates");
+        take(&mut root, "tenants");
+    } else if let [only] = tenants {
+        root = as_read(&only.merged, &only.shown.with(&opened.shown));
+    }
+    server_defaults(&mut root, server);
+    if opened.is_shared() {
+        let named = tenants.iter().map(|tenant| {
+            let mut out = as_read(&tenant.merged, &tenant.shown);
+            tenant_defaults(&mut out, &tenant.config);
+            (tenant.config.id.to_string(), out)
+        });
+        put(&mut root, "tenants", Out::Map(named.collect()));
+    } else if let [only] = tenants {
+        tenant_defaults(&mut root, &only.config);
+    }
+    let mut text = String::new();
+    write_block(&mut text, &root, 0);
+    text
+}
+
+fn tenant_defaults(root: &mut Out, config: &TenantConfig) {
+    put_in(root, "cors", |cors| {
         put(cors, "origins", plain("any"));
         put(cors, "credentials", plain("false"));
     });
     if !config.shapes.is_empty() {
-        put_in(&mut root, "shapes", |shapes| {
+        put_in(root, "shapes", |shapes| {
             for shape in &config.shapes {
                 put_in(shapes, &shape.settings.name.value, |out| {
                     shape_defaults(out, &shape.settings);
@@ -40,13 +63,10 @@ pub(super) fn print(merged: &Node, shown: &Shown, config: &Config) -> String {
         });
     }
     if let Some(gatekeeper) = &config.gatekeeper {
-        put_in(&mut root, "gatekeeper", |out| {
+        put_in(root, "gatekeeper", |out| {
             gatekeeper_defaults(out, gatekeeper);
         });
     }
-    let mut text = String::new();
-    write_block(&mut text, &root, 0);
-    text
 }
 
 fn gatekeeper_defaults(out: &mut Out, gatekeeper: &GatekeeperSettings) {
@@ -221,6 +241,13 @@ fn put(map: &mut Out, key: &str, value: Out) {
         && !entries.iter().any(|(known, _)| known == key)
     {
         entries.push((key.to_owned(), value));
+    }
+}
+
+/// Removes a key.
+fn take(map: &mut Out, key: &str) {
+    if let Out::Map(entries) = map {
+        entries.retain(|(known, _)| known != key);
     }
 }
 

@@ -113,8 +113,14 @@ impl Problems {
         parts.join("\n")
     }
 
+    /// Adds those of another file.
+    pub(crate) fn extend(&mut self, others: Self) {
+        self.sources.extend(&others.sources);
+        self.list.extend(others.list);
+    }
+
     /// By file, line and column; those without a place first.
-    pub(super) fn sort(&mut self) {
+    pub(crate) fn sort(&mut self) {
         self.list.sort_by_key(|problem| problem.span);
         self.list.dedup();
     }

@@ -23,6 +23,28 @@ pub(super) struct Shown {
     pub(super) secrets: HashSet<Span>,
 }
 
+impl Shown {
+    /// What is needed for both.
+    pub(super) fn with(&self, other: &Self) -> Self {
+        let mut both = self.clone();
+        both.resolved.extend(other.resolved.clone());
+        both.secrets.extend(&other.secrets);
+        both
+    }
+}
+
+impl<'a> Reading<'a> {
+    /// Nothing read yet.
+    pub(super) fn new(sources: &'a Sources, surroundings: &'a dyn Surroundings) -> Self {
+        Self {
+            sources,
+            surroundings,
+            problems: Vec::new(),
+            shown: Shown::default(),
+        }
+    }
+}
+
 impl Reading<'_> {
     /// Notes an error at a place. Gives none, so that readers can end with it.
     pub(super) fn refuse<T>(
@@ -274,6 +296,11 @@ impl<'n> Section<'n> {
             return reading.refuse(self.span, format!("`{}` lacks the key `{key}`", self.name), help);
         }
         self.get(reading, key)
+    }
+
+    /// Takes note of keys that are read elsewhere.
+    pub(super) fn know(&mut self, keys: &[&'static str]) {
+        self.asked.extend(keys);
     }
 
     /// Refuses a key that has its name already but does nothing yet.

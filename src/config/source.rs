@@ -1,13 +1,23 @@
 //! Configuration files as texts, and places in them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Most files one configuration may be merged from.
 pub const FILES_MAX: usize = 64;
 
 /// Which file of a [`Sources`] a [`Span`] lies in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SourceId(u16);
+pub struct SourceId(u32);
+
+impl SourceId {
+    /// The id of a file that is read beside those of the configuration: a template's or a tenant's.
+    pub(super) fn beside(number: u32) -> Self {
+        // Ids below are those of the configuration's own files.
+        Self(number.saturating_add(u32::try_from(FILES_MAX).unwrap_or(u32::MAX)))
+    }
+}
 
 /// A place in a configuration file: where a key or value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,29 +52,35 @@ impl Source {
     }
 }
 
-/// All files that a configuration was read from.
+/// All files that a configuration was read from. Copies share the texts.
 #[derive(Clone, Debug, Default)]
-pub struct Sources(Vec<Source>);
+pub struct Sources(BTreeMap<SourceId, Arc<Source>>);
 
 impl Sources {
     /// Adds a file; paths inside it are relative to the folder of `path`.
     /// None above [`FILES_MAX`] files.
     pub fn add(&mut self, path: &Path, text: String) -> Option<SourceId> {
-        let id = u16::try_from(self.0.len())
-            .ok()
-            .filter(|id| usize::from(*id) < FILES_MAX)?;
+        let id = u32::try_from(self.0.len()).ok().map(SourceId)?;
+        (self.0.len() < FILES_MAX).then(|| self.add_as(id, path, text))
+    }
+
+    /// Adds a file under an id that no other file of these has.
+    pub(super) fn add_as(&mut self, id: SourceId, path: &Path, text: String) -> SourceId {
         let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
-        self.0.push(Source {
-            name: path.display().to_string(),
-            folder,
-            text,
-        });
-        Some(SourceId(id))
+        let name = path.display().to_string();
+        self.0.insert(id, Arc::new(Source { name, folder, text }));
+        id
+    }
+
+    /// Adds the files of others.
+    pub(super) fn extend(&mut self, others: &Self) {
+        let others = others.0.iter().map(|(id, source)| (*id, Arc::clone(source)));
+        self.0.extend(others);
     }
 
     /// The file that a span lies in.
     pub fn get(&self, id: SourceId) -> Option<&Source> {
-        self.0.get(usize::from(id.0))
+        self.0.get(&id).map(Arc::as_ref)
     }
 
     /// What a path written at `span` means: relative to the folder of its file.

@@ -14,6 +14,16 @@ pub trait Surroundings {
     /// What the system says, and [`io::ErrorKind::FileTooLarge`] above `bytes_max`.
     fn file(&self, path: &Path, bytes_max: usize) -> io::Result<FileContent>;
 
+    /// What is in a folder, in any order.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn folder(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        std::fs::read_dir(path)?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect()
+    }
+
     /// Where systemd put a credential of this service (`$CREDENTIALS_DIRECTORY`); none outside systemd.
     fn credential(&self, name: &str) -> Option<PathBuf> {
         let folder = self

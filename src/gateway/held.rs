@@ -10,7 +10,7 @@ use shapegate_core::code::Refusal;
 use shapegate_core::time::{Monotonic, Until};
 use tokio::sync::watch;
 
-use super::admit::{Admitted, is_still_permitted};
+use super::admit::{Admitted, renew};
 use super::answer::{self, Reply};
 use super::state::State;
 use crate::hub::shared::{Cut, Reader, Start};
@@ -34,6 +34,7 @@ struct Ends<'a> {
     state: &'a State,
     admitted: &'a Admitted,
     changes: watch::Receiver<u64>,
+    lease: Pin<Box<dyn Future<Output = ()> + Send>>,
     permission: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     drain: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
 }
@@ -56,6 +57,7 @@ impl<'a> Ends<'a> {
             state,
             admitted,
             changes: state.changes(),
+            lease: Box::pin(admitted.lease.over()),
             permission: permission.map(|sleep| sleep as _),
             drain: Box::pin(state.drain.begun()),
         }
@@ -74,12 +76,14 @@ impl<'a> Ends<'a> {
                 () = ended(&mut self.permission) => return First::Early(Early::Permission),
                 // The sender lives in the state, which outlives this, so that there always is a change.
                 _ = self.changes.changed(), if waits => {}
+                () = &mut self.lease, if waits => {}
                 came = &mut coming => return self.unless_over(came),
                 error = left(session) => return First::Left(error),
                 () = &mut self.drain, if waits => return First::Early(Early::Drain),
             }
-            if !is_still_permitted(self.state, session, self.admitted).await {
-                return First::Early(Early::Permission);
+            match renew(self.state, session, self.admitted).await {
+                Some(lease) => self.lease = Box::pin(lease.over()),
+                None => return First::Early(Early::Permission),
             }
         }
     }

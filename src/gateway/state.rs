@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
-use pingora_http::RequestHeader;
 use quick_cache::sync::Cache;
-use shapegate_core::code::Refusal;
 use shapegate_core::permit::Allowed;
 use shapegate_core::policy::{DecisionKey, Facts};
 use tokio::sync::watch;
@@ -17,7 +15,7 @@ use crate::admin::Metrics;
 use crate::clock::Clock;
 use crate::hub::fetch::SharedFetch;
 use crate::hub::{Fetch, Hub, Upstream};
-use crate::tenant::{Snapshot, Tenant};
+use crate::tenant::Snapshot;
 
 /// Decisions remembered; each is a few hundred bytes.
 const DECISIONS_MAX: usize = 100_000;
@@ -31,22 +29,24 @@ pub struct HeadLimits {
     pub headers_max: usize,
 }
 
-/// A snapshot in use, with the decisions made under it.
-///
-/// Both go together: what was decided under other rules is never looked up.
+/// Decisions by the shape's number and all that they were made from. A number is never used again, so that
+/// what was decided under other rules is never looked up.
+type Decisions = Cache<(u64, DecisionKey), Arc<Allowed>>;
+
+/// A snapshot in use, with the decisions made.
 pub struct Loaded {
     /// The tenants.
     pub snapshot: Snapshot,
-    /// By the shape's number and all that the decision was made from.
-    pub decisions: Cache<(u64, DecisionKey), Arc<Allowed>>,
+    /// What was decided, under this snapshot and under those before it.
+    pub decisions: Arc<Decisions>,
     no_facts: Facts,
 }
 
 impl Loaded {
-    fn new(snapshot: Snapshot) -> Arc<Self> {
+    fn new(snapshot: Snapshot, decisions: Arc<Decisions>) -> Arc<Self> {
         Arc::new(Self {
             snapshot,
-            decisions: Cache::new(DECISIONS_MAX),
+            decisions,
             no_facts: Facts::none(),
         })
     }
@@ -56,12 +56,16 @@ impl Loaded {
         &self.no_facts
     }
 
-    /// The tenant that a request is for.
-    ///
-    /// # Errors
-    /// 404 when there is none.
-    pub fn tenant_of(&self, _head: &RequestHeader) -> Result<&Tenant, Refusal> {
-        Ok(self.snapshot.default_tenant())
+    /// Lets go of those who wait for a tenant that is another one in `next`, or not there.
+    fn end_all_but(&self, next: &Snapshot) {
+        for tenant in self.snapshot.tenants() {
+            let stays = next
+                .tenant(tenant.id())
+                .is_some_and(|same| Arc::ptr_eq(same, tenant));
+            if !stays {
+                tenant.lease().end();
+            }
+        }
     }
 
     /// Every tenant's upstream.
@@ -131,7 +135,7 @@ impl State {
         let (hub_fetch, hub_clock) = (Arc::clone(&fetch), Arc::clone(&clock));
         let hub = Hub::new(hub_fetch, hub_clock, metrics.hub.clone(), hub_bytes_max);
         Arc::new(Self {
-            loaded: ArcSwap::new(Loaded::new(snapshot)),
+            loaded: ArcSwap::new(Loaded::new(snapshot, Arc::new(Cache::new(DECISIONS_MAX)))),
             changes: watch::Sender::new(0),
             drain: Drain::default(),
             clock,
@@ -150,13 +154,14 @@ impl State {
         self.loaded.load()
     }
 
-    /// Serves another snapshot from now on; whatever waits is judged anew under it.
+    /// Serves another snapshot from now on; whatever waits for a tenant that is no longer the same is judged anew.
     pub fn replace(&self, snapshot: Snapshot) {
-        self.loaded.store(Loaded::new(snapshot));
-        self.changes.send_modify(|count| *count += 1);
+        let next = Loaded::new(snapshot, Arc::clone(&self.loaded.load().decisions));
+        let before = self.loaded.swap(Arc::clone(&next));
+        before.end_all_but(&next.snapshot);
     }
 
-    /// Tells of every change after which waits must be judged anew.
+    /// Tells of every change after which all waits must be judged anew, besides those of their tenant.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }

@@ -52,7 +52,7 @@ impl ClaimPath {
     }
 
     /// What is there; `null` counts as nothing.
-    fn find<'a>(&self, claims: &'a Claims) -> Option<&'a Value> {
+    pub(crate) fn find<'a>(&self, claims: &'a Claims) -> Option<&'a Value> {
         let (first, rest) = self.0.split_first()?;
         let found = rest
             .iter()

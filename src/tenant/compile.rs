@@ -1,8 +1,8 @@
 //! From checked values to what requests are served with.
 
 use super::gatekeeper::gatekeeper;
-use super::{Router, Snapshot, Tenant};
-use crate::config::{Config, DEFAULT_TENANT, ElectricSettings};
+use super::{Lease, Router, Snapshot, Tenant};
+use crate::config::{Config, ElectricSettings, TenantConfig};
 use crate::gatekeeper::{RingError, VerifierError};
 use crate::hub::{Upstream, UpstreamSettings};
 use crate::identity::{IdentityError, IdentityMethods, IdentitySources, MemoryLimits};
@@ -36,23 +36,36 @@ pub enum CompileError {
     Host,
 }
 
-/// Compiles a configuration.
+/// Compiles all tenants of a configuration.
 ///
 /// # Errors
 /// What could not be seen before.
 pub fn compile(config: &Config) -> Result<Snapshot, CompileError> {
-    let tenant = Tenant {
-        id: DEFAULT_TENANT.into(),
+    let tenants = config
+        .tenants
+        .iter()
+        .map(|tenant| compile_tenant(tenant).map(Arc::new));
+    Ok(Snapshot::of(tenants.collect::<Result<Vec<_>, _>>()?))
+}
+
+/// Compiles one tenant.
+///
+/// # Errors
+/// What could not be seen before.
+pub fn compile_tenant(config: &TenantConfig) -> Result<Tenant, CompileError> {
+    Ok(Tenant {
+        id: Arc::clone(&config.id),
+        selection: config.selection.clone(),
+        lease: Lease::of(Arc::clone(&config.id)),
         router: Router::new(&config.shapes, config.gatekeeper.as_ref()),
         identity: identity(config)?,
         cors: config.cors.clone(),
         upstream: Arc::new(upstream(&config.electric)?),
         gatekeeper: gatekeeper(config)?,
-    };
-    Ok(Snapshot::new(Arc::new(tenant)))
+    })
 }
 
-fn identity(config: &Config) -> Result<IdentityMethods, CompileError> {
+fn identity(config: &TenantConfig) -> Result<IdentityMethods, CompileError> {
     let sources = IdentitySources {
         issuers: config
             .identity

@@ -1,9 +1,7 @@
 //! The gatekeeper of a tenant, from checked values.
 
 use super::CompileError;
-use crate::config::{
-    Config, DEFAULT_TENANT, GatekeeperSettings, MintSetting, MintShapeSetting, VerifySetting,
-};
+use crate::config::{GatekeeperSettings, MintSetting, MintShapeSetting, TenantConfig, VerifySetting};
 use crate::gatekeeper::{
     Gatekeeper, MintSettings, MintShape, Minter, SigningKeySource, SigningKeys, Verifier, VerifySettings,
 };
@@ -12,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) fn gatekeeper(config: &Config) -> Result<Gatekeeper, CompileError> {
+pub(super) fn gatekeeper(config: &TenantConfig) -> Result<Gatekeeper, CompileError> {
     let Some(settings) = &config.gatekeeper else {
         return Ok(Gatekeeper::default());
     };
@@ -24,13 +22,13 @@ pub(super) fn gatekeeper(config: &Config) -> Result<Gatekeeper, CompileError> {
     let verifier = settings
         .verify
         .as_ref()
-        .map(|verify| verifier(settings, verify, minter.as_ref()))
+        .map(|verify| verifier(config, settings, verify, minter.as_ref()))
         .transpose()?;
     Ok(Gatekeeper { minter, verifier })
 }
 
 fn minter(
-    config: &Config,
+    config: &TenantConfig,
     settings: &GatekeeperSettings,
     mint: &MintSetting,
 ) -> Result<Minter, CompileError> {
@@ -48,7 +46,7 @@ fn minter(
         .map_err(|(place, error)| CompileError::SigningKeys { place, error })?;
     let settings = MintSettings {
         issuer: mint.issuer.value.as_str().into(),
-        tenant: DEFAULT_TENANT.into(),
+        tenant: Arc::clone(&config.id),
         url: mint.url.as_str().into(),
         path: mint.path.value.clone(),
         external: mint.external,
@@ -57,7 +55,7 @@ fn minter(
     Ok(Minter::new(settings, keys, shapes))
 }
 
-fn mint_shape(config: &Config, setting: &MintShapeSetting) -> Option<MintShape> {
+fn mint_shape(config: &TenantConfig, setting: &MintShapeSetting) -> Option<MintShape> {
     let shape = config
         .shapes
         .iter()
@@ -80,13 +78,14 @@ fn mint_shape(config: &Config, setting: &MintShapeSetting) -> Option<MintShape> 
 }
 
 fn verifier(
+    config: &TenantConfig,
     settings: &GatekeeperSettings,
     verify: &VerifySetting,
     minter: Option<&Minter>,
 ) -> Result<Verifier, CompileError> {
     let own = minter.map(|minter| (minter.issuer(), minter.keys()));
     let settings = VerifySettings {
-        tenant: DEFAULT_TENANT.into(),
+        tenant: Arc::clone(&config.id),
         issuers: verify.issuers.iter().map(|issuer| issuer.value.clone()).collect(),
         unsigned: verify.unsigned.clone(),
         tagger: settings.tagger.clone(),

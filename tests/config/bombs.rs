@@ -10,7 +10,7 @@ fn aliases_stand_for_whole_values() {
         "rules: [{ rows: all }] } }",
         "rules: [{ rows: all }] }, posts: { table: posts, columns: *c, rules: [{ rows: all }] } }",
     );
-    assert_eq!(crate::support::accepted(&text).config.shapes.len(), 2);
+    assert_eq!(crate::support::accepted(&text).config.tenants[0].shapes.len(), 2);
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn every_example_is_right_and_compiles() {
     let names: Vec<String> = folder
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    assert!(names.len() >= 7, "{names:?}");
+    assert!(names.len() >= 8, "{names:?}");
     for name in names {
         let loaded =
             load_in(&example(&name), &given).unwrap_or_else(|problems| panic!("{name}:\n{problems}"));
@@ -51,13 +51,13 @@ fn the_minimal_example_has_every_default() {
         ),
         (262_144, 32_768)
     );
-    assert_eq!(config.cors.origins, Origins::Any);
-    assert!(!config.cors.credentials);
+    assert_eq!(config.tenants[0].cors.origins, Origins::Any);
+    assert!(!config.tenants[0].cors.credentials);
     assert_eq!(
-        config.identity.issuers[0].value.lifetime_max,
+        config.tenants[0].identity.issuers[0].value.lifetime_max,
         Some(Duration::from_secs(86_400))
     );
-    let users = &config.shapes[0].settings;
+    let users = &config.tenants[0].shapes[0].settings;
     assert_eq!(users.path.value.to_string(), "/api/shapes/users");
     assert_eq!(users.access.value, AccessSetting::Required);
     assert_eq!(users.rules.len(), 2);
@@ -79,10 +79,16 @@ fn the_grown_up_example_means_what_it_says() {
     let config = accepted_in(&example("grown-up.yaml"), &Given::new()).config;
     assert_eq!(config.server.trusted_proxies[0].to_string(), "10.0.0.0/8");
     assert_eq!(config.server.health.unwrap().to_string(), "0.0.0.0:8081");
-    assert_eq!(config.electric.url.to_string(), "http://127.0.0.1:3000");
-    assert!(config.cors.credentials && config.cors.origins.grant("https://x.acme.vercel.app"));
-    assert!(!config.cors.origins.grant("https://evil.example.com"));
-    let any = config
+    assert_eq!(
+        config.tenants[0].electric.url.to_string(),
+        "http://127.0.0.1:3000"
+    );
+    assert!(
+        config.tenants[0].cors.credentials
+            && config.tenants[0].cors.origins.grant("https://x.acme.vercel.app")
+    );
+    assert!(!config.tenants[0].cors.origins.grant("https://evil.example.com"));
+    let any = config.tenants[0]
         .shapes
         .iter()
         .find(|shape| &*shape.settings.name.value == "any")

@@ -60,7 +60,7 @@ fn one(text: &str, message: &str) {
 #[test]
 fn the_smallest_of_each_has_every_default() {
     let loaded = accepted_in(&with(&format!("{MINT} }}\nshapes: [items]")), &given());
-    let gatekeeper = loaded.config.gatekeeper.as_ref().unwrap();
+    let gatekeeper = loaded.config.tenants[0].gatekeeper.as_ref().unwrap();
     let mint = gatekeeper.mint.as_ref().unwrap();
     assert_eq!(mint.path.value.to_string(), "/gatekeeper/{table}");
     assert_eq!(
@@ -83,7 +83,7 @@ fn the_smallest_of_each_has_every_default() {
         "{ELECTRIC}gatekeeper: {{ verify: {{ paths: [/v1/shape], issuers: [{{ issuer: a, audience: b, keys: [{{ file: jwks.json }}] }}] }} }}\n"
     );
     let loaded = accepted_in(&edge, &given());
-    assert!(loaded.config.shapes.is_empty() && loaded.config.identity.is_empty());
+    assert!(loaded.config.tenants[0].shapes.is_empty() && loaded.config.tenants[0].identity.is_empty());
     assert!(tenant::compile(&loaded.config).is_ok());
     let printed = loaded.print();
     assert!(

@@ -9,8 +9,7 @@ fn load(texts: &[&str]) -> Result<Loaded, Problems> {
 }
 
 fn names(loaded: &Loaded) -> Vec<&str> {
-    loaded
-        .config
+    loaded.config.tenants[0]
         .shapes
         .iter()
         .map(|shape| &*shape.settings.name.value)
@@ -33,10 +32,10 @@ fn later_files_replace_top_level_keys_as_a_whole() {
 fn electric_merges_key_by_key() {
     let loaded = load(&[&and(""), "electric: { url: https://electric.internal }"]).unwrap();
     assert_eq!(
-        loaded.config.electric.url.to_string(),
+        loaded.config.tenants[0].electric.url.to_string(),
         "https://electric.internal:443"
     );
-    assert!(loaded.config.electric.secret.is_some());
+    assert!(loaded.config.tenants[0].electric.secret.is_some());
 }
 
 #[test]
@@ -44,7 +43,7 @@ fn shapes_merge_by_name_and_a_shape_is_replaced_as_a_whole() {
     let more = "shapes:\n  posts: { table: posts, columns: all, rules: [{ rows: all }] }\n  users: { table: people, columns: all, rules: [{ rows: none }] }\n";
     let loaded = load(&[&and(""), more]).unwrap();
     assert_eq!(names(&loaded), ["users", "posts"]);
-    let users = &loaded.config.shapes[0].settings;
+    let users = &loaded.config.tenants[0].shapes[0].settings;
     assert_eq!(format!("{:?}", users.columns.value), "All");
 }
 

@@ -146,7 +146,6 @@ fn what_comes_later_is_told_as_such() {
             and("cluster: { redis: { url: { env: REDIS_URL } } }\n"),
             "cluster",
         ),
-        (and("tenants: { acme: {} }\n"), "tenants"),
         (
             and("limits: { per_subject: { held_polls: 256 } }\n"),
             "per_subject",
@@ -233,7 +232,7 @@ fn the_upstream_is_said_without_doubt() {
     let loaded = accepted(&format!(
         "electric: {{ url: 'http://e', insecure_no_secret: true }}\n{IDENTITY}{SHAPES}"
     ));
-    assert!(loaded.config.electric.secret.is_none());
+    assert!(loaded.config.tenants[0].electric.secret.is_none());
     assert!(loaded.warnings.render().contains("insecure_no_secret"));
 }
 

@@ -21,7 +21,7 @@ shapes:
 
 fn tenant() -> Arc<Tenant> {
     let loaded = accepted(&with_shapes(ROUTES));
-    Arc::clone(compile(&loaded.config).unwrap().default_tenant())
+    Arc::clone(compile(&loaded.config).unwrap().tenant("default").unwrap())
 }
 
 #[test]

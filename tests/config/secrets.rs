@@ -29,7 +29,7 @@ fn a_secret_comes_from_a_variable_a_file_or_a_credential() {
         ),
     ] {
         let loaded = accepted_in(&electric(written), &given);
-        let secret = loaded.config.electric.secret.clone().unwrap();
+        let secret = loaded.config.tenants[0].electric.secret.clone().unwrap();
         assert_eq!((secret.text.as_str(), &secret.origin), (text, &origin));
         assert!(
             !format!("{:?}", loaded.config).contains(text),
@@ -114,7 +114,10 @@ fn any_scalar_may_come_from_the_environment() {
             .variable("URL", "http://electric:3000")
             .variable("MAX", " "),
     );
-    assert_eq!(loaded.config.electric.url.to_string(), "http://electric:3000");
+    assert_eq!(
+        loaded.config.tenants[0].electric.url.to_string(),
+        "http://electric:3000"
+    );
     assert_eq!(loaded.config.server.limits.body_bytes_max, 65_536);
     let missing = refused(&text);
     assert!(

@@ -71,7 +71,16 @@ fn an_authority_of_the_operators_own_is_for_https_alone() {
     };
     let given = Given::new().file("/etc/ca.pem", &pair("ca").0);
     let loaded = accepted_in(&electric("https://electric.internal:3000"), &given);
-    assert_eq!(loaded.config.electric.ca.as_ref().unwrap().certificates.len(), 1);
+    assert_eq!(
+        loaded.config.tenants[0]
+            .electric
+            .ca
+            .as_ref()
+            .unwrap()
+            .certificates
+            .len(),
+        1
+    );
     assert!(shapegate::tenant::compile(&loaded.config).is_ok());
     assert!(refused_in(&electric("http://electric"), &given).contains("`ca` has no meaning for an http URL"));
     let garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";

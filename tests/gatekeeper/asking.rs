@@ -219,7 +219,8 @@ async fn a_token_is_verified_once_and_remembered() {
     let loaded = world.gateway.state.loaded();
     let verifier = loaded
         .snapshot
-        .default_tenant()
+        .tenant("default")
+        .unwrap()
         .gatekeeper()
         .verifier
         .as_ref()

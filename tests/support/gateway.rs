@@ -162,10 +162,12 @@ pub fn problems(rest: &str) -> Option<String> {
 }
 
 fn try_load(rest: &str, variables: &Variables) -> Result<config::Loaded, String> {
-    let text = format!(
-        "electric: {{ url: {{ env: ELECTRIC_URL }}, secret: {{ env: ELECTRIC_SECRET }} }}\n\
-         admin: off\n{rest}"
-    );
+    // Tenants have an Electric each.
+    let electric = match rest.contains("\ntenants:") {
+        true => "",
+        false => "electric: { url: { env: ELECTRIC_URL }, secret: { env: ELECTRIC_SECRET } }\n",
+    };
+    let text = format!("{electric}admin: off\n{rest}");
     let path = PathBuf::from("test.yaml");
     config::load_texts(&[(&path, &text)], variables).map_err(|problems| problems.render())
 }

@@ -29,6 +29,8 @@ pub(super) enum UserPresence {
 #[derive(Debug)]
 pub(super) struct Vocabulary {
     pub(super) user: UserPresence,
+    /// Whether claims are read without a guard, because one that is missing may fail.
+    pub(super) unguarded: bool,
     /// Claims that every identity has, because they are mapped with a default.
     pub(super) certain: BTreeSet<Arc<str>>,
     /// Captures of the path.

@@ -40,6 +40,7 @@ impl ShapePolicy {
             facts,
             tenant: &self.tenant,
         };
+        self.admit_member(&scope)?;
         let verdict = self.rules.decide(&scope)?;
         let offer = Offer {
             table,
@@ -73,6 +74,17 @@ impl ShapePolicy {
             }
             (_, known) => Ok(known),
         }
+    }
+
+    /// Who is nobody is no member either.
+    fn admit_member(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
+        let Some(membership) = self.membership.as_ref().filter(|_| !self.is_public()) else {
+            return Ok(());
+        };
+        if scope.identity.is_none() {
+            return Err(Refusal::new(Code::TokenMissing, "A credential is required."));
+        }
+        membership.check(scope)
     }
 
     fn table_for(&self, asked: &Asked) -> Result<TableName, Refusal> {

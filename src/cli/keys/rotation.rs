@@ -1,6 +1,6 @@
 //! The `keys` of a configuration with one more: each overlaps with the next by the longest life of a token.
 
-use crate::config::{Config, KeyOrigin, MintSetting, SigningKeySetting, moment_text};
+use crate::config::{KeyOrigin, MintSetting, SigningKeySetting, TenantConfig, moment_text};
 use crate::gatekeeper::{SIGNING_KEYS_MAX, SigningAlgorithm};
 use crate::identity::SKEW;
 use shapegate_core::time::UnixMillis;
@@ -30,7 +30,7 @@ pub(super) enum RotationError {
 }
 
 /// The longest that a token lives.
-pub(super) fn longest_ttl(config: &Config, mint: &MintSetting) -> Duration {
+pub(super) fn longest_ttl(config: &TenantConfig, mint: &MintSetting) -> Duration {
     let rules = config.shapes.iter().flat_map(|shape| &shape.settings.rules);
     let ttls = rules.filter_map(|rule| rule.ttl.as_ref()).map(|ttl| ttl.value);
     ttls.fold(mint.ttl, Duration::max)
