@@ -9,6 +9,8 @@
 //!    anywhere refuses all of it.
 //! 3. [`crate::tenant`]: [`TenantConfig`] → what requests are served with.
 
+mod api_keys;
+mod carrier;
 mod client;
 mod conflicts;
 mod cors;
@@ -25,6 +27,7 @@ mod path;
 mod policy;
 mod print;
 mod problem;
+mod providers;
 mod reading;
 mod rivals;
 mod rules;
@@ -41,6 +44,7 @@ mod tenants;
 mod value;
 pub mod yaml;
 
+pub use api_keys::ApiKeySettings;
 pub use client::{ClientColumns, ClientSettings, ClientWhere, IgnoredName, SubsetSetting};
 pub use conflicts::OPEN_ROUTE_LAST;
 pub use cors::{Cors, OriginPattern, Origins};
@@ -61,6 +65,7 @@ pub use policy::{CheckedShape, DEFAULT_TENANT};
 pub use print::REDACTED;
 pub use problem::{Problem, Problems, Severity};
 pub use rivals::{Rivalry, TenantClaims, rivalries};
+pub use providers::{IntrospectionServer, PostgresMethod, ProviderKind, ProviderSettings};
 pub use rules::{ParamSetting, RULES_MAX, RowsSetting, RuleSettings};
 pub use scalar::read_duration;
 pub use secret::{SECRET_BYTES_MAX, SecretOrigin, SecretSetting};

@@ -15,6 +15,7 @@
 //! Clients learn that a credential is not valid or that it has expired; why is for the log.
 
 mod algorithm;
+pub mod api_keys;
 mod carrier;
 mod claims;
 mod fault;
@@ -59,6 +60,7 @@ pub(crate) use jws::Jws;
 pub(crate) use keys::is_kid;
 pub(crate) use memory::{Remembered, TokenMemory};
 
+use api_keys::ApiKey;
 use claims::Claims;
 use opaque::{Chosen, Opaque};
 use provider::{Ended, Provider, ProviderSource};
@@ -75,6 +77,8 @@ pub struct IdentitySources {
     pub dev_user: Option<BTreeMap<Arc<str>, Value>>,
     /// Whoever is asked about credentials that say nothing themselves.
     pub providers: Vec<ProviderSource>,
+    /// Keys that are known by their hashes, and what carries them.
+    pub api_keys: Option<(Vec<Carrier>, Vec<ApiKey>)>,
     /// How many verified tokens are remembered.
     pub memory: MemoryLimits,
 }
@@ -93,10 +97,13 @@ pub enum IdentityError {
     /// More than [`ISSUERS_MAX`].
     #[error("at most {ISSUERS_MAX} issuers, not {0}")]
     TooManyIssuers(usize),
+    /// The subject of an API key could not be a token's.
+    #[error("the subject of an API key is text of 1 to {SUBJECT_BYTES_MAX} bytes")]
+    ApiKeySubject,
     /// Two methods read the same carrier, and a credential could not say which it means.
     #[error("two methods take their credentials from the same place")]
     CarrierTwice {
-        /// The place of the second one in [`IdentitySources::providers`], from 0.
+        /// The place of the second one, from 0; API keys come after the providers.
         place: usize,
     },
     /// The development user's `sub` could not be a token's.
@@ -172,7 +179,7 @@ impl IdentityMethods {
         install_crypto();
         let mut errors = Vec::new();
         let (issuers, warnings) = compile_issuers(sources.issuers, &mut errors);
-        let opaque = Opaque::compile(sources.providers, issuers.is_empty()).unwrap_or_else(|error| {
+        let opaque = Opaque::compile(sources.providers, sources.api_keys, issuers.is_empty()).unwrap_or_else(|error| {
             errors.push(error);
             Opaque::default()
         });
@@ -215,6 +222,7 @@ impl IdentityMethods {
         let known = match self.opaque.choose(headers).map_err(|fault| fault.refusal())? {
             Chosen::Nothing => self.dev_user.clone(),
             Chosen::Token(token) => Some(self.token(token, now)?),
+            Chosen::Key(book, key) => Some(book.find(key, now).map_err(|fault| fault.refusal())?),
             Chosen::Provider(provider, credential) => match provider.recall(credential, now) {
                 Some(answer) => Some(answer?),
                 None => return Ok(Authentication::Pending(Pending { provider, credential })),

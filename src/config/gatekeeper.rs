@@ -6,6 +6,7 @@ mod mint;
 mod shapes;
 mod verify;
 
+pub(super) use keys::moment;
 pub use keys::{KeyOrigin, SigningKeySetting, moment_text};
 pub use mint::{MintSetting, TTL_DEFAULT};
 pub use shapes::MintShapeSetting;

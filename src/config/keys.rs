@@ -219,6 +219,7 @@ fn trial(source: IssuerSource) -> Result<Vec<String>, IssuerError> {
         issuers: vec![source],
         dev_user: None,
         providers: Vec::new(),
+        api_keys: None,
         memory,
     };
     match IdentityMethods::compile(sources) {

@@ -1,8 +1,11 @@
 //! Which method a request's credential is for, by what carries it.
 
+use std::sync::Arc;
+
 use http::HeaderName;
 use shapegate_core::identity::Identity;
 
+use super::api_keys::{ApiKey, KeyBook};
 use super::carrier::{BEARER, CREDENTIAL_BYTES_MAX, Carried, Carrier, CredentialHeaders, with_scheme};
 use super::fault::Fault;
 use super::provider::{Ended, Provider, ProviderSource};
@@ -11,11 +14,17 @@ use super::{IdentityError, TOKEN_BYTES_MAX};
 /// The methods whose credentials say nothing themselves, and how to tell them from tokens.
 #[derive(Default)]
 pub(super) struct Opaque {
-    methods: Vec<(Carrier, Provider)>,
+    methods: Vec<(Carrier, Method)>,
     /// The headers besides `Authorization` that carry credentials.
     headers: Vec<HeaderName>,
     /// Whether no issuer could have signed a token.
     no_issuers: bool,
+}
+
+/// Who knows the credentials of a carrier.
+enum Method {
+    Provider(Provider),
+    Keys(Arc<KeyBook>),
 }
 
 /// What a request's credential is for.
@@ -26,35 +35,60 @@ pub(super) enum Chosen<'a> {
     Token(&'a [u8]),
     /// A credential that a provider knows.
     Provider(&'a Provider, &'a [u8]),
+    /// A key that is known by its hash or not at all.
+    Key(&'a KeyBook, &'a [u8]),
 }
 
 impl Opaque {
-    pub(super) fn compile(sources: Vec<ProviderSource>, no_issuers: bool) -> Result<Self, IdentityError> {
+    pub(super) fn compile(
+        sources: Vec<ProviderSource>,
+        keys: Option<(Vec<Carrier>, Vec<ApiKey>)>,
+        no_issuers: bool,
+    ) -> Result<Self, IdentityError> {
         let mut known = Self {
             no_issuers,
             ..Self::default()
         };
-        for (place, source) in sources.into_iter().enumerate() {
-            if known.methods.iter().any(|(carrier, _)| *carrier == source.from) {
-                return Err(IdentityError::CarrierTwice { place });
+        for source in sources {
+            known.add(source.from.clone(), Method::Provider(Provider::new(source)))?;
+        }
+        if let Some((carriers, keys)) = keys {
+            let book = KeyBook::new(keys).map_err(|_| IdentityError::ApiKeySubject)?;
+            let book = Arc::new(book);
+            for carrier in carriers {
+                known.add(carrier, Method::Keys(Arc::clone(&book)))?;
             }
-            if let Carrier::Header(name) = &source.from {
-                known.headers.push(name.clone());
-            }
-            known.methods.push((source.from.clone(), Provider::new(source)));
         }
         Ok(known)
     }
 
+    fn add(&mut self, carrier: Carrier, method: Method) -> Result<(), IdentityError> {
+        if self.methods.iter().any(|(known, _)| *known == carrier) {
+            return Err(IdentityError::CarrierTwice { place: self.methods.len() });
+        }
+        if let Carrier::Header(name) = &carrier {
+            self.headers.push(name.clone());
+        }
+        self.methods.push((carrier, method));
+        Ok(())
+    }
+
+    fn providers(&self) -> impl Iterator<Item = &Provider> {
+        self.methods.iter().filter_map(|(_, method)| match method {
+            Method::Provider(provider) => Some(provider),
+            Method::Keys(_) => None,
+        })
+    }
+
     pub(super) fn watch(&self, identity: &Identity) -> Option<Ended> {
-        self.methods.iter().find_map(|(_, provider)| provider.watch(identity))
+        let mut telling = self.providers().filter(|provider| provider.may_tell_of(identity)).peekable();
+        telling.peek()?;
+        // Whoever was known a moment ago and is not any more has ended in between.
+        Some(telling.find_map(|provider| provider.watch(identity)).unwrap_or_else(Ended::already))
     }
 
     pub(super) fn remembered(&self) -> usize {
-        self.methods
-            .iter()
-            .map(|(_, provider)| provider.remembered())
-            .sum()
+        self.providers().map(Provider::remembered).sum()
     }
 
     /// The one method that is asked. Headers that a client sets on purpose come before cookies, which browsers
@@ -136,12 +170,15 @@ impl Opaque {
 }
 
 /// Providers are not asked about what cannot be a credential.
-fn sized<'a>(provider: &'a Provider, credential: &'a [u8]) -> Result<Chosen<'a>, Fault> {
+fn sized<'a>(method: &'a Method, credential: &'a [u8]) -> Result<Chosen<'a>, Fault> {
     let printable = credential.iter().all(|byte| (0x21..=0x7e).contains(byte));
     if credential.is_empty() || credential.len() > CREDENTIAL_BYTES_MAX || !printable {
         return Err(Fault::CredentialForm);
     }
-    Ok(Chosen::Provider(provider, credential))
+    Ok(match method {
+        Method::Provider(provider) => Chosen::Provider(provider, credential),
+        Method::Keys(book) => Chosen::Key(book, credential),
+    })
 }
 
 /// Three parts, the first of which begins as the base64url of an object does. Whether it is a token that anybody

@@ -247,10 +247,14 @@ impl Provider {
         }
     }
 
-    /// Tells when the credential behind an identity of this provider ends, if that is ever told.
+    /// Tells when the credential behind an identity of this provider ends, while that is known.
     pub(crate) fn watch(&self, identity: &Identity) -> Option<Ended> {
-        let ours = identity.issuer() == Some(&self.known.name) && self.known.lookup.tells_endings();
-        ours.then(|| self.known.endings.watch(identity))
+        self.known.endings.watch(identity)
+    }
+
+    /// Whether an identity may be this provider's, and its credential be told of when it ends.
+    pub(crate) fn may_tell_of(&self, identity: &Identity) -> bool {
+        identity.issuer() == Some(&self.known.name) && self.known.lookup.tells_endings()
     }
 
     pub(crate) fn remembered(&self) -> usize {

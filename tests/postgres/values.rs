@@ -19,10 +19,10 @@ async fn columns_are_values_exactly() {
     for (column, expected) in [
         ("null", Value::Null),
         ("true", Value::Bool(true)),
-        ("-32768::int2", Value::Int(-32_768)),
+        ("(-32768)::int2", Value::Int(-32_768)),
         ("2147483647", Value::Int(2_147_483_647)),
         ("9223372036854775807::int8", Value::Int(i64::MAX)),
-        ("-9223372036854775808::int8", Value::Int(i64::MIN)),
+        ("(-9223372036854775808)::int8", Value::Int(i64::MIN)),
         ("4294967295::oid", Value::Int(4_294_967_295)),
         ("1.5::float8", Value::Float(1.5)),
         ("'x''y\\z'", text("x'y\\z")),

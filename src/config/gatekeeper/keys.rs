@@ -122,7 +122,7 @@ fn pkcs8(reading: &mut Reading<'_>, pem: &[u8], span: Span) -> Option<Vec<u8>> {
     }
 }
 
-fn moment(reading: &mut Reading<'_>, entry: &Entry) -> Option<UnixMillis> {
+pub(in crate::config) fn moment(reading: &mut Reading<'_>, entry: &Entry) -> Option<UnixMillis> {
     let Spanned { value, span } = reading.text(&entry.value, &entry.key)?;
     match read_moment(&value) {
         Some(moment) => Some(moment),

@@ -36,6 +36,11 @@ struct Known {
 pub struct Ended(watch::Receiver<bool>);
 
 impl Ended {
+    /// It has ended.
+    pub(crate) fn already() -> Self {
+        Self(watch::channel(true).1)
+    }
+
     /// Resolves when it has.
     pub async fn ended(&mut self) {
         // Without a sender nobody knows the credential any more; the permission's own time ends the wait.
@@ -86,11 +91,11 @@ impl Endings {
         keys.iter().for_each(|key| table.end(key));
     }
 
-    /// Tells when a known identity's credential ends; at once for one that is no longer known.
-    pub(super) fn watch(&self, identity: &Identity) -> Ended {
+    /// Tells when a known identity's credential ends; none for an identity that is not known, or no longer.
+    pub(super) fn watch(&self, identity: &Identity) -> Option<Ended> {
         let table = self.table();
-        let known = table.keys.get(&identity.number()).and_then(|key| table.known.get(key));
-        Ended(known.map_or_else(|| watch::channel(true).1, |known| known.over.subscribe()))
+        let known = table.known.get(table.keys.get(&identity.number())?)?;
+        Some(Ended(known.over.subscribe()))
     }
 
     /// A panic while the lock was held left nothing half done that could prolong anything.
