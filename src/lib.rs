@@ -11,5 +11,6 @@ pub mod identity;
 pub mod logging;
 pub mod outbound;
 pub mod postgres;
+pub mod process;
 pub mod questions;
 pub mod tenant;

@@ -64,5 +64,7 @@ fn unavailable() -> (u16, String) {
 
 /// What the organisation's filter was asked with, upstream.
 fn organisation(gateway: &Gateway) -> Option<String> {
-    gateway.received_one().parameter("params[1]")
+    let target = gateway.received_one().target;
+    let (_, rest) = target.split_once("params%5B1%5D=")?;
+    Some(rest.split('&').next().unwrap_or(rest).to_owned())
 }

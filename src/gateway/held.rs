@@ -15,6 +15,7 @@ use super::answer::{self, Reply};
 use super::state::State;
 use crate::hub::shared::{Cut, Reader, Start};
 use crate::hub::stream::EventEnd;
+use crate::identity::provider::Ended;
 use crate::hub::{Given, Source};
 
 /// How long a stream that must end may take to reach the end of an event.
@@ -36,6 +37,7 @@ struct Ends<'a> {
     changes: watch::Receiver<u64>,
     lease: Pin<Box<dyn Future<Output = ()> + Send>>,
     permission: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    credential: Option<Ended>,
     drain: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
 }
 
@@ -59,7 +61,8 @@ impl<'a> Ends<'a> {
             changes: state.changes(),
             lease: Box::pin(admitted.lease.over()),
             permission: permission.map(|sleep| sleep as _),
-            drain: Box::pin(state.drain.begun()),
+            credential: admitted.ended.clone(),
+            drain: Box::pin(state.drain.turn(&*state.clock)),
         }
     }
 
@@ -74,6 +77,7 @@ impl<'a> Ends<'a> {
             tokio::select! {
                 biased;
                 () = ended(&mut self.permission) => return First::Early(Early::Permission),
+                () = credential_ended(&mut self.credential) => return First::Early(Early::Permission),
                 // The sender lives in the state, which outlives this, so that there always is a change.
                 _ = self.changes.changed(), if waits => {}
                 () = &mut self.lease, if waits => {}
@@ -113,6 +117,13 @@ async fn ended(permission: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>
     }
 }
 
+async fn credential_ended(credential: &mut Option<Ended>) {
+    match credential {
+        Some(ended) => ended.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Asks the hub for what was permitted, and answers with it.
 ///
 /// # Errors
@@ -137,7 +148,12 @@ pub async fn serve(
         First::Came(Ok(start)) => wait.pass_on(session, &start, source, reply).await,
         First::Came(Err(refusal)) => answer::refuse(session, &refusal, reply).await,
         First::Late(_) => answer::nothing_new(state, session, admitted, Early::Permission, reply).await,
-        First::Early(early) => answer::nothing_new(state, session, admitted, early, reply).await,
+        First::Early(early) => {
+            if early == Early::Drain {
+                session.set_keepalive(None);
+            }
+            answer::nothing_new(state, session, admitted, early, reply).await
+        }
         First::Left(error) => Err(error),
     }
 }
@@ -182,6 +198,7 @@ impl Wait<'_> {
                 biased;
                 piece = self.reader.next() => piece,
                 () = ended(&mut self.ends.permission) => return Err(broken_off("the permission ended")),
+                () = credential_ended(&mut self.ends.credential) => return Err(broken_off("the credential ended")),
                 error = left(session) => return Err(error),
             };
             match piece.map_err(|cut| self.broken_off(&cut))? {
@@ -204,7 +221,12 @@ impl Wait<'_> {
                     }
                     return self.end_stream(session, stands).await;
                 }
-                First::Early(_) => return self.end_stream(session, stands).await,
+                First::Early(early) => {
+                    if early == Early::Drain {
+                        session.set_keepalive(None);
+                    }
+                    return self.end_stream(session, stands).await;
+                }
             };
             match piece {
                 Ok(Some(piece)) => {

@@ -33,6 +33,7 @@ struct Known {
 }
 
 /// Tells whoever waits that the credential behind his permission has ended.
+#[derive(Clone, Debug)]
 pub struct Ended(watch::Receiver<bool>);
 
 impl Ended {
