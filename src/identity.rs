@@ -53,7 +53,7 @@ pub use mapping::{ClaimKind, ClaimMapping, ClaimMappingError, ClaimPath, ClaimPa
 pub use memory::MemoryLimits;
 pub use naming::claimed;
 
-pub(crate) use claims::issuer as issuer_claim;
+pub(crate) use claims::{ORIGINS_MAX, issuer as issuer_claim, subject};
 pub(crate) use fault::{Fault, quoted};
 pub(crate) use issuer::{Issuer, VerifiedClaims};
 pub(crate) use jws::Jws;
@@ -179,10 +179,12 @@ impl IdentityMethods {
         install_crypto();
         let mut errors = Vec::new();
         let (issuers, warnings) = compile_issuers(sources.issuers, &mut errors);
-        let opaque = Opaque::compile(sources.providers, sources.api_keys, issuers.is_empty()).unwrap_or_else(|error| {
-            errors.push(error);
-            Opaque::default()
-        });
+        let opaque = Opaque::compile(sources.providers, sources.api_keys, issuers.is_empty()).unwrap_or_else(
+            |error| {
+                errors.push(error);
+                Opaque::default()
+            },
+        );
         let dev_user = sources
             .dev_user
             .map(dev_user)
@@ -333,6 +335,7 @@ pub const fn challenge(code: Code) -> Option<&'static str> {
     match code {
         Code::TokenMissing => Some("Bearer"),
         Code::TokenInvalid => Some(r#"Bearer error="invalid_token", error_description="token_invalid""#),
+        Code::TokenRevoked => Some(r#"Bearer error="invalid_token", error_description="token_revoked""#),
         Code::TokenExpired => Some(r#"Bearer error="invalid_token", error_description="token_expired""#),
         _ => None,
     }

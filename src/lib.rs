@@ -13,4 +13,5 @@ pub mod outbound;
 pub mod postgres;
 pub mod process;
 pub mod questions;
+pub mod revocation;
 pub mod tenant;

@@ -27,9 +27,9 @@ use tokio::sync::Semaphore;
 use crate::clock::Clock;
 
 pub use address::is_public;
-pub(crate) use trust::client_config;
 pub use connect::{Looking, Lookup, SystemLookup};
 pub use error::OutboundError;
+pub(crate) use trust::client_config;
 
 /// The longest that a connection may take to be made, if the exchange's own limit is not shorter.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

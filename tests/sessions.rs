@@ -42,7 +42,11 @@ async fn gateway(identity: &str) -> Gateway {
 }
 
 async fn ask(gateway: &Gateway, headers: &[(&str, &str)]) -> Answer {
-    gateway.connect().await.ask(request("GET", SNAPSHOT, None, headers, "")).await
+    gateway
+        .connect()
+        .await
+        .ask(request("GET", SNAPSHOT, None, headers, ""))
+        .await
 }
 
 /// The answer's status, and its code where it is refused.

@@ -2,7 +2,7 @@
 
 use super::carrier;
 use super::files::NamedFile;
-use super::gatekeeper::moment;
+use super::moment::moment;
 use super::problem::Severity;
 use super::reading::{Reading, Section};
 use super::source::{Sources, Spanned};
@@ -90,11 +90,15 @@ fn read_file(reading: &mut Reading<'_>, file: &NamedFile) -> Option<Vec<ApiKey>>
         }
     };
     let faults = std::mem::take(&mut inner.problems);
-    let faults = faults.into_iter().filter(|problem| problem.severity == Severity::Error);
+    let faults = faults
+        .into_iter()
+        .filter(|problem| problem.severity == Severity::Error);
     let mut right = true;
     for fault in faults {
         right = false;
-        let place = fault.span.map_or(String::new(), |span| format!(":{}:{}", span.line, span.column));
+        let place = fault
+            .span
+            .map_or(String::new(), |span| format!(":{}:{}", span.line, span.column));
         let help = fault.help.unwrap_or_else(|| HELP.to_owned());
         reading.refuse::<()>(file.span, format!("{path}{place}: {}", fault.message), help);
     }
@@ -108,12 +112,19 @@ fn keys(reading: &mut Reading<'_>, root: &Node) -> Option<Vec<ApiKey>> {
     let keys = reading.each(&entry?.value, "keys", key)?;
     if keys.len() > API_KEYS_MAX {
         let message = format!("more than {API_KEYS_MAX} keys");
-        return reading.refuse(root.span, message, "keep keys in a table: `postgres` with `from: { header: x-api-key }`");
+        return reading.refuse(
+            root.span,
+            message,
+            "keep keys in a table: `postgres` with `from: { header: x-api-key }`",
+        );
     }
     let (mut names, mut hashes, mut right) = (HashSet::new(), HashSet::new(), true);
     for Spanned { value, span } in &keys {
         if !names.insert(Arc::clone(&value.name)) || !hashes.insert(value.hash) {
-            let message = format!("the key `{}` has the name or the hash of one before it", value.name);
+            let message = format!(
+                "the key `{}` has the name or the hash of one before it",
+                value.name
+            );
             reading.refuse::<()>(*span, message, "remove one of them");
             right = false;
         }
@@ -133,7 +144,9 @@ fn key(reading: &mut Reading<'_>, node: &Node) -> Option<Spanned<ApiKey>> {
         Some(entry) => reading.value_map(&entry.value, "claims"),
         None => Some(Default::default()),
     };
-    let expires = section.get(reading, "expires").map(|entry| moment(reading, entry));
+    let expires = section
+        .get(reading, "expires")
+        .map(|entry| moment(reading, entry));
     section.finish(reading);
     let mut claims = claims?;
     let subject = subject?;
@@ -163,7 +176,8 @@ fn key_hash(reading: &mut Reading<'_>, node: &Node) -> Option<KeyHash> {
         Some(hash) => Some(hash),
         None => {
             let message = "`hash` is no `sha256:` with 64 hexadecimal digits";
-            let help = format!("pipe the key (at most {CREDENTIAL_BYTES_MAX} bytes) into `shapegate keys hash`");
+            let help =
+                format!("pipe the key (at most {CREDENTIAL_BYTES_MAX} bytes) into `shapegate keys hash`");
             reading.refuse(text.span, message, help)
         }
     }

@@ -6,8 +6,7 @@ use crate::identity::Carrier;
 use http::HeaderName;
 use http::header;
 
-const HELP: &str =
-    "write `from: { cookie: name }`, `from: { header: x-session }` or `from: { header: authorization, scheme: bearer }`";
+const HELP: &str = "write `from: { cookie: name }`, `from: { header: x-session }` or `from: { header: authorization, scheme: bearer }`";
 /// Longest name of a cookie, scheme or prefix, in bytes.
 const NAME_BYTES_MAX: usize = 128;
 /// Headers that mean something else.
@@ -42,7 +41,11 @@ pub(super) fn carrier(reading: &mut Reading<'_>, node: &Node) -> Option<Carrier>
             }
             if let Some(entry) = scheme.or(prefix) {
                 let message = format!("only `authorization` has a `{}`", entry.key);
-                return reading.refuse(entry.key_span, message, "remove it, or write `header: authorization`");
+                return reading.refuse(
+                    entry.key_span,
+                    message,
+                    "remove it, or write `header: authorization`",
+                );
             }
             Some(Carrier::Header(name))
         }
@@ -72,7 +75,11 @@ fn header_name(reading: &mut Reading<'_>, entry: &Entry) -> Option<HeaderName> {
     let usable = |name: &HeaderName| name.as_str().len() <= NAME_BYTES_MAX && !OTHERS.contains(name);
     match name.filter(usable) {
         Some(name) => Some(name),
-        None => reading.refuse(text.span, format!("`{}` cannot carry a credential", text.value), HELP),
+        None => reading.refuse(
+            text.span,
+            format!("`{}` cannot carry a credential", text.value),
+            HELP,
+        ),
     }
 }
 

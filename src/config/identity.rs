@@ -181,12 +181,19 @@ fn method(reading: &mut Reading<'_>, node: &Node) -> Option<Spanned<Method>> {
     let method = match key.as_str() {
         "jwt" => jwt(reading, value).map(Method::Issuer),
         "insecure_dev_user" => dev_user(reading, value, *key_span),
-        "session" | "postgres" | "introspection" => {
-            providers::provider(reading, key, value).map(Box::new).map(Method::Provider)
-        }
+        "session" | "postgres" | "introspection" => providers::provider(reading, key, value)
+            .map(Box::new)
+            .map(Method::Provider),
         "api_keys" => api_keys::api_keys(reading, value).map(Method::Keys),
         other => {
-            let known = ["jwt", "insecure_dev_user", "session", "postgres", "introspection", "api_keys"];
+            let known = [
+                "jwt",
+                "insecure_dev_user",
+                "session",
+                "postgres",
+                "introspection",
+                "api_keys",
+            ];
             let help = match super::problem::did_you_mean(other, known) {
                 Some(known) => format!("did you mean `{known}`?"),
                 None => METHOD_HELP.to_owned(),

@@ -149,7 +149,11 @@ fn duration(
 
 fn session(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<ProviderKind> {
     let url = url(reading, section);
-    let subject = section.require(reading, "subject", "name the user's id in the answer: `subject: user.id`");
+    let subject = section.require(
+        reading,
+        "subject",
+        "name the user's id in the answer: `subject: user.id`",
+    );
     let subject = subject.and_then(|entry| claim_path(reading, &entry.value));
     let ca = authority(reading, section);
     Some(ProviderKind::Session {
@@ -163,15 +167,24 @@ fn introspection(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option
     let url = url(reading, section);
     let client_id = section.require(reading, "client_id", "write the id of the gateway as a client");
     let client_id = client_id.and_then(|entry| reading.text(&entry.value, "client_id"));
-    let secret = section.require(reading, "client_secret", "write `client_secret: { env: CLIENT_SECRET }`");
+    let secret = section.require(
+        reading,
+        "client_secret",
+        "write `client_secret: { env: CLIENT_SECRET }`",
+    );
     let secret = secret.and_then(|entry| reading.secret(&entry.value, "client_secret"));
-    let words = [("basic", ClientAuthentication::Basic), ("post", ClientAuthentication::Post)];
+    let words = [
+        ("basic", ClientAuthentication::Basic),
+        ("post", ClientAuthentication::Post),
+    ];
     let authentication = match section.get(reading, "auth") {
         Some(entry) => reading.choice(&entry.value, "auth", &words),
         None => Some(ClientAuthentication::Basic),
     };
     let audience = audience(reading, section);
-    let issuer = section.get(reading, "issuer").map(|entry| reading.text(&entry.value, "issuer"));
+    let issuer = section
+        .get(reading, "issuer")
+        .map(|entry| reading.text(&entry.value, "issuer"));
     let ca = authority(reading, section);
     Some(IntrospectionServer {
         url: url?,
@@ -198,7 +211,11 @@ fn url(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<String> {
     };
     match is_url() {
         Some(()) => Some(text.value),
-        None => reading.refuse(text.span, "`url` is no http or https URL that could be asked", URL_HELP),
+        None => reading.refuse(
+            text.span,
+            "`url` is no http or https URL that could be asked",
+            URL_HELP,
+        ),
     }
 }
 
@@ -229,7 +246,11 @@ fn postgres(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<Post
     let query = section.require(reading, "query", help);
     let query = query.and_then(|entry| bounded(reading, &entry.value, "query", QUERY_BYTES_MAX));
     let words = [("sha256", CredentialHash::Sha256), ("none", CredentialHash::None)];
-    let hash = section.require(reading, "hash", "write `hash: sha256`, or `hash: none` where tokens are stored as they are");
+    let hash = section.require(
+        reading,
+        "hash",
+        "write `hash: sha256`, or `hash: none` where tokens are stored as they are",
+    );
     let hash = hash.and_then(|entry| reading.choice(&entry.value, "hash", &words));
     let notify = section
         .get(reading, "notify")

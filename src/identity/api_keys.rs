@@ -27,7 +27,9 @@ impl KeyHash {
     pub fn of(key: &[u8]) -> Self {
         let mut out = [0; digest::SHA256_OUTPUT_LEN];
         let digest = digest::digest(&digest::SHA256, key);
-        out.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
+        out.iter_mut()
+            .zip(digest.as_ref())
+            .for_each(|(to, from)| *to = *from);
         Self(out)
     }
 
@@ -153,7 +155,13 @@ mod tests {
             "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
         );
         let digits = "0".repeat(64);
-        for odd in ["", "sk_test", &digits, "sha256:", &format!("sha256:{}", "+0".repeat(32))] {
+        for odd in [
+            "",
+            "sk_test",
+            &digits,
+            "sha256:",
+            &format!("sha256:{}", "+0".repeat(32)),
+        ] {
             assert_eq!(KeyHash::parse(odd), None, "{odd}");
         }
         assert!(!format!("{hash:?}").contains(&hash.to_string()));
@@ -163,6 +171,9 @@ mod tests {
     fn made_keys_are_long_and_never_the_same() {
         let keys: std::collections::HashSet<String> = (0..100).map(|_| generate("sk_").unwrap()).collect();
         assert_eq!(keys.len(), 100);
-        assert!(keys.iter().all(|key| key.starts_with("sk_") && key.len() == 3 + 43));
+        assert!(
+            keys.iter()
+                .all(|key| key.starts_with("sk_") && key.len() == 3 + 43)
+        );
     }
 }

@@ -64,7 +64,9 @@ impl Opaque {
 
     fn add(&mut self, carrier: Carrier, method: Method) -> Result<(), IdentityError> {
         if self.methods.iter().any(|(known, _)| *known == carrier) {
-            return Err(IdentityError::CarrierTwice { place: self.methods.len() });
+            return Err(IdentityError::CarrierTwice {
+                place: self.methods.len(),
+            });
         }
         if let Carrier::Header(name) = &carrier {
             self.headers.push(name.clone());
@@ -81,10 +83,17 @@ impl Opaque {
     }
 
     pub(super) fn watch(&self, identity: &Identity) -> Option<Ended> {
-        let mut telling = self.providers().filter(|provider| provider.may_tell_of(identity)).peekable();
+        let mut telling = self
+            .providers()
+            .filter(|provider| provider.may_tell_of(identity))
+            .peekable();
         telling.peek()?;
         // Whoever was known a moment ago and is not any more has ended in between.
-        Some(telling.find_map(|provider| provider.watch(identity)).unwrap_or_else(Ended::already))
+        Some(
+            telling
+                .find_map(|provider| provider.watch(identity))
+                .unwrap_or_else(Ended::already),
+        )
     }
 
     pub(super) fn remembered(&self) -> usize {

@@ -26,8 +26,8 @@ use super::mapping::{self, ClaimMapping};
 use crate::clock::Clock;
 use crate::questions::{QuestionLimits, Questions, Unanswered};
 
-use endings::Endings;
 pub use endings::Ended;
+use endings::Endings;
 pub use key::{CredentialKey, digest_of};
 use recollection::{Recollection, bytes_of};
 
@@ -336,6 +336,7 @@ impl Known {
         let valid_until = ends.map_or(remembered, |ends| ends.min(remembered));
         let made = || {
             let subject = claims::subject(&found.claims)?;
+            let credential = claims::credential(&found.claims);
             let (mapped, claims) = mapping::apply(&self.claims, found.claims)?;
             Ok(Arc::new(Identity::new(IdentitySource {
                 subject,
@@ -343,6 +344,7 @@ impl Known {
                 mapped,
                 claims,
                 valid_until: Some(valid_until),
+                credential,
             })))
         };
         made().map_err(|fault: Fault| fault.refusal())

@@ -85,7 +85,10 @@ fn micros(raw: &[u8]) -> Result<i64, Fault> {
 }
 
 fn moment(text: Option<String>) -> Result<Value, Fault> {
-    Ok(Value::String(text.ok_or("it is infinite, or before the year 1 or after 9999")?.into()))
+    Ok(Value::String(
+        text.ok_or("it is infinite, or before the year 1 or after 9999")?
+            .into(),
+    ))
 }
 
 fn text(raw: &[u8]) -> Result<Value, Fault> {

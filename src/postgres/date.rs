@@ -20,7 +20,9 @@ pub(super) fn timestamp(micros_since_2000: i64) -> Option<String> {
         0 => String::new(),
         micros => format!(".{micros:06}").trim_end_matches('0').to_owned(),
     };
-    Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}"))
+    Some(format!(
+        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}"
+    ))
 }
 
 /// The same with `Z`: Postgres stores moments in UTC.
@@ -37,7 +39,11 @@ fn civil(days_since_2000: i64) -> Option<(i64, i64, i64)> {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (1..=9999).contains(&year).then_some((year, month, day))
 }

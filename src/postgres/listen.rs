@@ -57,7 +57,10 @@ impl Postgres {
             reading: tokio::spawn(read(connection, sender)),
         };
         let quoted = channel.replace('"', "\"\"");
-        let listen = listening.client.batch_execute(&format!("LISTEN \"{quoted}\"")).await;
+        let listen = listening
+            .client
+            .batch_execute(&format!("LISTEN \"{quoted}\""))
+            .await;
         listen.map_err(|error| QueryError::from_server(&error))?;
         Ok(listening)
     }

@@ -6,7 +6,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts,
+};
 use futures_util::TryStreamExt;
 use rustls::pki_types::CertificateDer;
 use shapegate_core::value::Value;
@@ -120,7 +122,10 @@ impl Postgres {
         clock: &dyn Clock,
     ) -> Result<Vec<Row>, QueryError> {
         let parameters: Vec<Parameter> = parameters.iter().map(Parameter::of).collect::<Result<_, _>>()?;
-        let limit = self.connect_timeout.saturating_mul(2).saturating_add(self.statement_timeout);
+        let limit = self
+            .connect_timeout
+            .saturating_mul(2)
+            .saturating_add(self.statement_timeout);
         // Boxed, because the futures of the driver are large.
         let asking = Box::pin(self.ask_twice(query, &parameters, rows_max));
         within(limit.saturating_add(ANSWER_GRACE), clock, asking).await?
@@ -142,18 +147,15 @@ impl Postgres {
         match self.ask(query, parameters, rows_max).await {
             Err(Failure::Server(error)) if is_worth_a_second_try(&error) => {
                 self.pool.retain(|_, _| false);
-                self.ask(query, parameters, rows_max).await.map_err(QueryError::from)
+                self.ask(query, parameters, rows_max)
+                    .await
+                    .map_err(QueryError::from)
             }
             other => other.map_err(QueryError::from),
         }
     }
 
-    async fn ask(
-        &self,
-        query: &str,
-        parameters: &[Parameter],
-        rows_max: usize,
-    ) -> Result<Vec<Row>, Failure> {
+    async fn ask(&self, query: &str, parameters: &[Parameter], rows_max: usize) -> Result<Vec<Row>, Failure> {
         let lease = Lease::of(self.pool.get().await?)?;
         let answered = Self::ask_with(&lease, query, parameters, rows_max).await;
         match &answered {
@@ -176,7 +178,11 @@ impl Postgres {
         let client = lease.client()?;
         let statement = client.prepare_cached(query).await?;
         if statement.params().len() != parameters.len() {
-            let text = format!("it has {} parameters, not {}", statement.params().len(), parameters.len());
+            let text = format!(
+                "it has {} parameters, not {}",
+                statement.params().len(),
+                parameters.len()
+            );
             return Err(Failure::Other(QueryError::Query(text)));
         }
         let stream = client.query_raw(&statement, parameters).await?;

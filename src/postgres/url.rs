@@ -61,7 +61,10 @@ impl PostgresUrl {
             }
         }
         let rest = format!("{base}?{}", kept.join("&"));
-        let mut config: Config = rest.trim_end_matches('?').parse().map_err(|_| PostgresUrlError::Malformed)?;
+        let mut config: Config = rest
+            .trim_end_matches('?')
+            .parse()
+            .map_err(|_| PostgresUrlError::Malformed)?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(PostgresUrlError::NoHost);
         }
@@ -131,7 +134,10 @@ mod tests {
     fn tls_is_the_rule_except_towards_this_machine() {
         for (url, tls) in [
             ("postgres://u:p@db.example:5432/app", true),
-            ("postgresql://u@db.example/app?sslmode=require&channel_binding=require", true),
+            (
+                "postgresql://u@db.example/app?sslmode=require&channel_binding=require",
+                true,
+            ),
             ("postgres://u@db.example/app?sslmode=verify-full", true),
             ("postgres://u@db.example/app?sslmode=disable", false),
             ("postgres://u@localhost/app", false),
@@ -157,7 +163,10 @@ mod tests {
             ("postgres://db/app", PostgresUrlError::NoUser),
             ("postgres://u@db/app?sslmode=prefer", PostgresUrlError::SslMode),
             ("postgres://u@db/app?sslmode=", PostgresUrlError::SslMode),
-            ("postgres://u@db/app?sslrootcert=ca.pem", PostgresUrlError::CertificateParameter),
+            (
+                "postgres://u@db/app?sslrootcert=ca.pem",
+                PostgresUrlError::CertificateParameter,
+            ),
         ] {
             assert_eq!(PostgresUrl::parse(url).err(), Some(error), "{url}");
         }

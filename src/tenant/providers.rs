@@ -1,7 +1,9 @@
 //! Whoever is asked about users, from checked values to what can be asked.
 
 use super::CompileError;
-use crate::config::{Authority, IdentitySettings, IntrospectionServer, PostgresMethod, ProviderKind, ProviderSettings, Spanned};
+use crate::config::{
+    Authority, IdentitySettings, IntrospectionServer, PostgresMethod, ProviderKind, ProviderSettings, Spanned,
+};
 use crate::identity::Carrier;
 use crate::identity::api_keys::ApiKey;
 use crate::identity::provider::{CONCURRENCY_MAX, Lookup, ProviderSource};
@@ -19,9 +21,7 @@ const REMEMBERED_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// Bytes of an answer: what claims may have.
 const ANSWER_BYTES_MAX: usize = shapegate_core::limits::CLAIMS_BYTES_MAX;
 
-pub(super) fn sources(
-    settings: &[Spanned<ProviderSettings>],
-) -> Result<Vec<ProviderSource>, CompileError> {
+pub(super) fn sources(settings: &[Spanned<ProviderSettings>]) -> Result<Vec<ProviderSource>, CompileError> {
     settings.iter().map(|provider| source(&provider.value)).collect()
 }
 

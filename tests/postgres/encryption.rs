@@ -33,26 +33,46 @@ async fn answer(url: &str, authority: Option<&Certified>) -> Result<Value, Query
         ..settings(url)
     })
     .unwrap();
-    value(&pool, "select ssl as c from pg_stat_ssl where pid = pg_backend_pid()", &[]).await
+    value(
+        &pool,
+        "select ssl as c from pg_stat_ssl where pid = pg_backend_pid()",
+        &[],
+    )
+    .await
 }
 
 #[tokio::test]
 async fn the_servers_certificate_and_name_are_checked_in_every_mode() {
     let (good, strange) = (certified("localhost"), certified("localhost"));
     let server = Server::with(&[], Some((&good.certificate, &good.key))).await;
-    let at = |host: &str, mode: &str| format!("postgres://postgres@{host}:{}/postgres?sslmode={mode}", server.port());
+    let at = |host: &str, mode: &str| {
+        format!(
+            "postgres://postgres@{host}:{}/postgres?sslmode={mode}",
+            server.port()
+        )
+    };
     for mode in ["require", "verify-ca", "verify-full"] {
-        assert_eq!(answer(&at("localhost", mode), Some(&good)).await, Ok(Value::Bool(true)), "{mode}");
+        assert_eq!(
+            answer(&at("localhost", mode), Some(&good)).await,
+            Ok(Value::Bool(true)),
+            "{mode}"
+        );
         for (url, authority) in [
             (at("localhost", mode), Some(&strange)),
             (at("localhost", mode), None),
             (at("127.0.0.1", mode), Some(&good)),
         ] {
             let refused = answer(&url, authority).await;
-            assert!(matches!(refused, Err(QueryError::Unavailable(_))), "{url}: {refused:?}");
+            assert!(
+                matches!(refused, Err(QueryError::Unavailable(_))),
+                "{url}: {refused:?}"
+            );
         }
     }
-    assert_eq!(answer(&at("localhost", "disable"), None).await, Ok(Value::Bool(false)));
+    assert_eq!(
+        answer(&at("localhost", "disable"), None).await,
+        Ok(Value::Bool(false))
+    );
 }
 
 #[tokio::test]
@@ -66,7 +86,11 @@ async fn a_server_without_tls_is_not_spoken_to_where_tls_is_wanted() {
 #[tokio::test]
 async fn a_password_is_bound_to_the_channel_where_the_url_asks_for_that() {
     let good = certified("localhost");
-    let server = Server::with(&["password_encryption=scram-sha-256"], Some((&good.certificate, &good.key))).await;
+    let server = Server::with(
+        &["password_encryption=scram-sha-256"],
+        Some((&good.certificate, &good.key)),
+    )
+    .await;
     server.execute("create role app login password 'pw'").await;
     server.require_password();
     let url = |password: &str| {

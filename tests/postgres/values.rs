@@ -13,9 +13,16 @@ fn list(items: &[&str]) -> Value {
 #[tokio::test]
 async fn columns_are_values_exactly() {
     let server = Server::start().await;
-    server.execute("create type mood as enum ('sad', 'ok'); create domain email as text check (value like '%@%')").await;
+    server
+        .execute(
+            "create type mood as enum ('sad', 'ok'); create domain email as text check (value like '%@%')",
+        )
+        .await;
     let pool = pool(&server.url());
-    let map = Value::Map(BTreeMap::from([("a".into(), Value::List(vec![Value::Int(1), Value::Null]))]));
+    let map = Value::Map(BTreeMap::from([(
+        "a".into(),
+        Value::List(vec![Value::Int(1), Value::Null]),
+    )]));
     for (column, expected) in [
         ("null", Value::Null),
         ("true", Value::Bool(true)),
@@ -30,19 +37,35 @@ async fn columns_are_values_exactly() {
         ("'n'::name", text("n")),
         ("'ok'::mood", text("ok")),
         ("'a@b'::email", text("a@b")),
-        ("'5F0C4D3A-0000-4000-8000-0123456789AB'::uuid", text("5f0c4d3a-0000-4000-8000-0123456789ab")),
+        (
+            "'5F0C4D3A-0000-4000-8000-0123456789AB'::uuid",
+            text("5f0c4d3a-0000-4000-8000-0123456789ab"),
+        ),
         ("'2024-02-29'::date", text("2024-02-29")),
-        ("'2026-11-23 09:05:00.25'::timestamp", text("2026-11-23T09:05:00.25")),
-        ("'2026-11-23 09:05:00+02'::timestamptz", text("2026-11-23T07:05:00Z")),
+        (
+            "'2026-11-23 09:05:00.25'::timestamp",
+            text("2026-11-23T09:05:00.25"),
+        ),
+        (
+            "'2026-11-23 09:05:00+02'::timestamptz",
+            text("2026-11-23T07:05:00Z"),
+        ),
         ("'{\"a\":[1,null]}'::json", map.clone()),
         ("'{\"a\":[1,null]}'::jsonb", map),
         ("array['a','b,\"']", list(&["a", "b,\""])),
         ("array[]::text[]", list(&[])),
-        ("array[1,null]::int8[]", Value::List(vec![Value::Int(1), Value::Null])),
+        (
+            "array[1,null]::int8[]",
+            Value::List(vec![Value::Int(1), Value::Null]),
+        ),
         ("array['ok']::mood[]", list(&["ok"])),
         ("array['a@b']::email[]", list(&["a@b"])),
     ] {
-        assert_eq!(value(&pool, &format!("select {column} as c"), &[]).await, Ok(expected), "{column}");
+        assert_eq!(
+            value(&pool, &format!("select {column} as c"), &[]).await,
+            Ok(expected),
+            "{column}"
+        );
     }
 }
 
@@ -51,8 +74,19 @@ async fn numerics_have_every_digit_that_the_server_prints() {
     let server = Server::start().await;
     let pool = pool(&server.url());
     for number in [
-        "0", "-0.5", "1", "10000", "9999.9999", "0.0001", "0.00010", "123456789012345678901234567890.5", "-12345678",
-        "100000000", "0.000000000000000000001", "1e30", "99990000.00000001",
+        "0",
+        "-0.5",
+        "1",
+        "10000",
+        "9999.9999",
+        "0.0001",
+        "0.00010",
+        "123456789012345678901234567890.5",
+        "-12345678",
+        "100000000",
+        "0.000000000000000000001",
+        "1e30",
+        "99990000.00000001",
     ] {
         let query = format!("select {number}::numeric as c");
         let printed = value(&pool, &format!("select ({number}::numeric)::text as c"), &[]).await;
@@ -65,9 +99,19 @@ async fn what_has_no_exact_value_is_refused_and_told_by_its_column() {
     let server = Server::start().await;
     let pool = pool(&server.url());
     for column in [
-        "'NaN'::float8", "'Infinity'::float4", "'NaN'::numeric", "'infinity'::timestamptz", "'infinity'::date",
-        "'10.0.0.1'::inet", "'\\x00'::bytea", "interval '1 day'", "point(1,2)", "array[[1,2],[3,4]]",
-        "'{\"a\":1,\"a\":2}'::json", "row(1,2)", "array(select generate_series(1,5000))",
+        "'NaN'::float8",
+        "'Infinity'::float4",
+        "'NaN'::numeric",
+        "'infinity'::timestamptz",
+        "'infinity'::date",
+        "'10.0.0.1'::inet",
+        "'\\x00'::bytea",
+        "interval '1 day'",
+        "point(1,2)",
+        "array[[1,2],[3,4]]",
+        "'{\"a\":1,\"a\":2}'::json",
+        "row(1,2)",
+        "array(select generate_series(1,5000))",
     ] {
         let answer = value(&pool, &format!("select {column} as odd"), &[]).await;
         assert!(
@@ -75,7 +119,11 @@ async fn what_has_no_exact_value_is_refused_and_told_by_its_column() {
             "{column}: {answer:?}"
         );
     }
-    assert_eq!(value(&pool, "select 1 as c", &[]).await, Ok(Value::Int(1)), "the pool stands");
+    assert_eq!(
+        value(&pool, "select 1 as c", &[]).await,
+        Ok(Value::Int(1)),
+        "the pool stands"
+    );
 }
 
 #[tokio::test]
@@ -83,10 +131,18 @@ async fn parameters_arrive_as_what_they_are() {
     let server = Server::start().await;
     let pool = pool(&server.url());
     for (query, parameter, expected) in [
-        ("select $1::text as c", text("it's \"x\" \\ $2 -- ;"), text("it's \"x\" \\ $2 -- ;")),
+        (
+            "select $1::text as c",
+            text("it's \"x\" \\ $2 -- ;"),
+            text("it's \"x\" \\ $2 -- ;"),
+        ),
         ("select $1::int8 as c", Value::Int(i64::MIN), Value::Int(i64::MIN)),
         ("select $1::int4 as c", text("7"), Value::Int(7)),
-        ("select $1::numeric as c", Value::UInt(u64::MAX), text("18446744073709551615")),
+        (
+            "select $1::numeric as c",
+            Value::UInt(u64::MAX),
+            text("18446744073709551615"),
+        ),
         ("select $1::bool as c", Value::Bool(false), Value::Bool(false)),
         ("select $1::text is null as c", Value::Null, Value::Bool(true)),
         (
@@ -94,11 +150,27 @@ async fn parameters_arrive_as_what_they_are() {
             text("5f0c4d3a-0000-4000-8000-0123456789ab"),
             text("5f0c4d3a-0000-4000-8000-0123456789ab"),
         ),
-        ("select $1::text[] as c", list(&["a,b", "NULL", "", "\"", "{}"]), list(&["a,b", "NULL", "", "\"", "{}"])),
-        ("select 2 = any($1::int[]) as c", Value::List(vec![Value::Int(1), Value::Int(2)]), Value::Bool(true)),
-        ("select $1::timestamptz as c", text("2026-11-23T07:05:00Z"), text("2026-11-23T07:05:00Z")),
+        (
+            "select $1::text[] as c",
+            list(&["a,b", "NULL", "", "\"", "{}"]),
+            list(&["a,b", "NULL", "", "\"", "{}"]),
+        ),
+        (
+            "select 2 = any($1::int[]) as c",
+            Value::List(vec![Value::Int(1), Value::Int(2)]),
+            Value::Bool(true),
+        ),
+        (
+            "select $1::timestamptz as c",
+            text("2026-11-23T07:05:00Z"),
+            text("2026-11-23T07:05:00Z"),
+        ),
     ] {
-        assert_eq!(value(&pool, query, std::slice::from_ref(&parameter)).await, Ok(expected), "{query} {parameter:?}");
+        assert_eq!(
+            value(&pool, query, std::slice::from_ref(&parameter)).await,
+            Ok(expected),
+            "{query} {parameter:?}"
+        );
     }
 }
 

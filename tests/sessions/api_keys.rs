@@ -1,6 +1,6 @@
 use std::fs;
-use std::process::{Command, Stdio};
 use std::io::Write;
+use std::process::{Command, Stdio};
 
 use super::{ask, gateway, invalid, organisation, verdict};
 use shapegate::identity::api_keys::KeyHash;
@@ -10,7 +10,14 @@ use tempfile::TempDir;
 fn file() -> (TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys.yaml");
-    fs::write(&path, keys(&[("sk_good", "1", ""), ("sk_old", "1", "expires: 2020-01-01T00:00:00Z")])).unwrap();
+    fs::write(
+        &path,
+        keys(&[
+            ("sk_good", "1", ""),
+            ("sk_old", "1", "expires: 2020-01-01T00:00:00Z"),
+        ]),
+    )
+    .unwrap();
     let identity = format!("  - api_keys: {{ file: {} }}", path.display());
     (folder, identity)
 }
@@ -18,9 +25,13 @@ fn file() -> (TempDir, String) {
 fn keys(keys: &[(&str, &str, &str)]) -> String {
     let lines = keys.iter().map(|(key, org, more)| {
         let hash = KeyHash::of(key.as_bytes());
-        format!("  - {{ name: {key}, hash: {hash}, subject: service, claims: {{ org_id: {org} }}, {more} }}\n")
+        format!(
+            "  - {{ name: {key}, hash: {hash}, subject: service, claims: {{ org_id: {org} }}, {more} }}\n"
+        )
     });
-    format!("keys:\n{}", lines.collect::<String>()).replace(", , }", " }").replace(",  }", " }")
+    format!("keys:\n{}", lines.collect::<String>())
+        .replace(", , }", " }")
+        .replace(",  }", " }")
 }
 
 #[tokio::test]
@@ -38,12 +49,30 @@ async fn what_is_no_key_is_401_and_its_hash_is_none_either() {
     let (_folder, identity) = file();
     let gateway = gateway(&identity).await;
     let hash = KeyHash::of(b"sk_good").to_string();
-    for key in ["sk_goo", "sk_goodd", "SK_GOOD", hash.as_str(), hash.trim_start_matches("sha256:"), "sk_", ""] {
-        assert_eq!(verdict(&ask(&gateway, &[("x-api-key", key)]).await), invalid(), "{key}");
+    for key in [
+        "sk_goo",
+        "sk_goodd",
+        "SK_GOOD",
+        hash.as_str(),
+        hash.trim_start_matches("sha256:"),
+        "sk_",
+        "",
+    ] {
+        assert_eq!(
+            verdict(&ask(&gateway, &[("x-api-key", key)]).await),
+            invalid(),
+            "{key}"
+        );
     }
-    assert_eq!(verdict(&ask(&gateway, &[("x-api-key", "sk_old")]).await), (401, "token_expired".to_owned()));
+    assert_eq!(
+        verdict(&ask(&gateway, &[("x-api-key", "sk_old")]).await),
+        (401, "token_expired".to_owned())
+    );
     let both = [("x-api-key", "sk_good"), ("authorization", "Bearer sk_good")];
-    assert_eq!(verdict(&ask(&gateway, &both).await), (400, "malformed_request".to_owned()));
+    assert_eq!(
+        verdict(&ask(&gateway, &both).await),
+        (400, "malformed_request".to_owned())
+    );
     gateway.received_nothing();
 }
 
@@ -56,7 +85,10 @@ async fn a_changed_file_counts_from_the_next_reload_on() {
     fs::write(folder.path().join("keys.yaml"), keys(&[("sk_new", "2", "")])).unwrap();
     gateway.reload(&config);
     gateway.origin.forget_received();
-    assert_eq!(verdict(&ask(&gateway, &[("x-api-key", "sk_good")]).await), invalid());
+    assert_eq!(
+        verdict(&ask(&gateway, &[("x-api-key", "sk_good")]).await),
+        invalid()
+    );
     assert_eq!(verdict(&ask(&gateway, &[("x-api-key", "sk_new")]).await).0, 200);
     assert_eq!(organisation(&gateway).as_deref(), Some("2"));
 }
@@ -83,10 +115,20 @@ fn the_command_hashes_what_it_reads_and_shows_it_nowhere() {
         assert!(right, "{complained}");
         assert_eq!(said, format!("{}\n", KeyHash::of(b"sk_good")));
     }
-    for odd in ["", "\n", "two\nlines", " sk_canary", "sk_canary\u{e9}", &"a".repeat(5_000)] {
+    for odd in [
+        "",
+        "\n",
+        "two\nlines",
+        " sk_canary",
+        "sk_canary\u{e9}",
+        &"a".repeat(5_000),
+    ] {
         let (right, said, complained) = shapegate(&["keys", "hash"], odd);
         assert!(!right && said.is_empty(), "{odd}");
-        assert!(complained.starts_with("error: ") && !complained.contains("canary"), "{complained}");
+        assert!(
+            complained.starts_with("error: ") && !complained.contains("canary"),
+            "{complained}"
+        );
     }
     let (right, _, complained) = shapegate(&["keys", "hash", "sk_canary"], "");
     assert!(!right, "a key is no argument");
@@ -95,11 +137,15 @@ fn the_command_hashes_what_it_reads_and_shows_it_nowhere() {
 
 #[test]
 fn the_command_makes_keys_and_their_lines() {
-    let (right, first, complained) = shapegate(&["keys", "api-key", "--name", "ci", "--prefix", "sk_test_"], "");
+    let (right, first, complained) =
+        shapegate(&["keys", "api-key", "--name", "ci", "--prefix", "sk_test_"], "");
     assert!(right, "{complained}");
     let key = first.lines().next().unwrap();
     assert!(key.starts_with("sk_test_") && key.len() == 8 + 43, "{key}");
-    assert!(complained.contains(&KeyHash::of(key.as_bytes()).to_string()), "{complained}");
+    assert!(
+        complained.contains(&KeyHash::of(key.as_bytes()).to_string()),
+        "{complained}"
+    );
     assert!(complained.contains("name: ci"), "{complained}");
     assert!(!complained.contains(key), "the key is on standard output alone");
     let (_, second, _) = shapegate(&["keys", "api-key", "--name", "ci"], "");

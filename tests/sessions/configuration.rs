@@ -20,7 +20,9 @@ fn every_method_is_taken_as_it_is_documented() {
 #[test]
 fn what_is_wrong_is_told_with_its_place_and_the_way_out() {
     let postgres = |url: &str, more: &str| {
-        format!("  - postgres: {{ url: {url}, from: {{ header: x-session }}, hash: sha256, query: \"select 1\"{more} }}")
+        format!(
+            "  - postgres: {{ url: {url}, from: {{ header: x-session }}, hash: sha256, query: \"select 1\"{more} }}"
+        )
     };
     let session = |from: &str, more: &str| {
         format!("  - session: {{ url: \"http://app/me\", from: {from}, subject: user.id{more} }}")
@@ -59,11 +61,28 @@ fn the_faults_of_a_file_of_keys_are_told_with_their_place_in_it_and_no_key_is_sh
     let path = folder.path().join("keys.yaml");
     let hash = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     for (text, told) in [
-        ("keys:\n  - { name: a, hash: sk_canary, subject: s }".to_owned(), "keys.yaml:2:20: `hash` is no"),
-        (format!("keys:\n  - {{ name: a, hash: {hash} }}"), "lacks the key `subject`"),
-        (format!("keys:\n  - {{ name: a, hash: {hash}, subject: s, expires: soon }}"), "keys.yaml:2:"),
-        (format!("keys:\n  - {{ name: a, hash: {hash}, subject: s }}\n  - {{ name: b, hash: {hash}, subject: s }}"), "keys.yaml:3:"),
-        (format!("keys:\n  - {{ name: a, hash: {hash}, subject: s, key: sk_x }}"), "unknown key"),
+        (
+            "keys:\n  - { name: a, hash: sk_canary, subject: s }".to_owned(),
+            "keys.yaml:2:20: `hash` is no",
+        ),
+        (
+            format!("keys:\n  - {{ name: a, hash: {hash} }}"),
+            "lacks the key `subject`",
+        ),
+        (
+            format!("keys:\n  - {{ name: a, hash: {hash}, subject: s, expires: soon }}"),
+            "keys.yaml:2:",
+        ),
+        (
+            format!(
+                "keys:\n  - {{ name: a, hash: {hash}, subject: s }}\n  - {{ name: b, hash: {hash}, subject: s }}"
+            ),
+            "keys.yaml:3:",
+        ),
+        (
+            format!("keys:\n  - {{ name: a, hash: {hash}, subject: s, key: sk_x }}"),
+            "unknown key",
+        ),
         ("keys: [".to_owned(), "keys.yaml:"),
         ("- a".to_owned(), "must be a map"),
     ] {

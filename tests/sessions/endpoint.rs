@@ -30,7 +30,11 @@ fn json(status: &str, body: &str) -> String {
 
 async fn cookie(gateway: &Gateway, value: &str) -> Answer {
     let cookies = format!("theme=dark; {COOKIE}={value}; other=canary");
-    let headers = [("cookie", cookies.as_str()), ("user-agent", "canary"), ("x-forwarded-for", "1.2.3.4")];
+    let headers = [
+        ("cookie", cookies.as_str()),
+        ("user-agent", "canary"),
+        ("x-forwarded-for", "1.2.3.4"),
+    ];
     ask(gateway, &headers).await
 }
 
@@ -52,10 +56,19 @@ async fn the_endpoint_gets_the_one_cookie_and_nothing_else_of_the_client() {
     let (answer, asked) = answered(&endpoint, &gateway, "tok%2Fen.sig%3D", &json("200 OK", SESSION)).await;
     assert_eq!(verdict(&answer).0, 200, "{}", answer.text());
     assert_eq!(organisation(&gateway).as_deref(), Some("1"));
-    assert!(asked.starts_with("GET /api/auth/get-session HTTP/1.1\r\n"), "{asked}");
+    assert!(
+        asked.starts_with("GET /api/auth/get-session HTTP/1.1\r\n"),
+        "{asked}"
+    );
     let asked = asked.to_ascii_lowercase();
-    assert!(asked.contains(&format!("\r\ncookie: {COOKIE}=tok%2fen.sig%3d\r\n")), "{asked}");
-    assert!(!asked.contains("canary") && !asked.contains("forwarded") && !asked.contains("theme"), "{asked}");
+    assert!(
+        asked.contains(&format!("\r\ncookie: {COOKIE}=tok%2fen.sig%3d\r\n")),
+        "{asked}"
+    );
+    assert!(
+        !asked.contains("canary") && !asked.contains("forwarded") && !asked.contains("theme"),
+        "{asked}"
+    );
 }
 
 #[tokio::test]
@@ -143,7 +156,14 @@ async fn an_endpoint_that_never_ends_is_given_up_within_bounds() {
     let cut = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{".to_owned();
     let slow = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n".to_owned();
     let gzip = "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\n\u{1f}abc".to_owned();
-    for answer in [huge, cut, slow, gzip, "SSH-2.0-OpenSSH\r\n".to_owned(), String::new()] {
+    for answer in [
+        huge,
+        cut,
+        slow,
+        gzip,
+        "SSH-2.0-OpenSSH\r\n".to_owned(),
+        String::new(),
+    ] {
         let (endpoint, gateway) = world().await;
         let (client, _) = answered(&endpoint, &gateway, "s1", &answer).await;
         assert_eq!(verdict(&client), unavailable(), "{answer:?}");
@@ -157,7 +177,9 @@ async fn fifty_mebibytes_are_not_read() {
     let serving = async {
         let mut exchange = endpoint.accept().await;
         exchange.request().await.unwrap();
-        exchange.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
+        exchange
+            .send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+            .await;
         let piece = format!("10000\r\n{}\r\n", "x".repeat(65_536));
         let mut sent = 0;
         while sent < 800 && exchange.try_send(&piece).await {
@@ -200,5 +222,8 @@ async fn a_header_goes_to_the_endpoint_as_it_is() {
     let (answer, (asked, _open)) = tokio::join!(soon(ask(&gateway, &headers)), soon(serving));
     assert_eq!(verdict(&answer).0, 200);
     let asked = asked.to_ascii_lowercase();
-    assert!(asked.contains("\r\nauthorization: bearer opaque\r\n") && !asked.contains("canary"), "{asked}");
+    assert!(
+        asked.contains("\r\nauthorization: bearer opaque\r\n") && !asked.contains("canary"),
+        "{asked}"
+    );
 }

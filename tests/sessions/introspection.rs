@@ -31,14 +31,29 @@ fn active() -> Json {
     json!({ "active": true, "sub": "alice", "aud": "sync", "iss": "https://as.example", "org_id": 1, "exp": now() + 600 })
 }
 
-async fn answered(server: &Scripted, gateway: &Gateway, token: &str, status: &str, body: &str) -> (Answer, String) {
+async fn answered(
+    server: &Scripted,
+    gateway: &Gateway,
+    token: &str,
+    status: &str,
+    body: &str,
+) -> (Answer, String) {
     let serving = async {
         let mut exchange = server.accept().await;
         let head = exchange.request().await.unwrap();
         let lower = head.to_ascii_lowercase();
-        let length = lower.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap();
+        let length = lower
+            .split("content-length: ")
+            .nth(1)
+            .unwrap()
+            .split("\r\n")
+            .next()
+            .unwrap();
         let asked = head.clone() + &exchange.body(length.parse().unwrap()).await;
-        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let answer = format!(
+            "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
         exchange.send(answer).await;
         (asked, exchange)
     };
@@ -55,10 +70,17 @@ async fn an_active_token_is_who_asks_and_the_client_authenticates_by_basic() {
     assert_eq!(verdict(&answer).0, 200, "{}", answer.text());
     assert_eq!(organisation(&gateway).as_deref(), Some("1"));
     assert!(asked.starts_with("POST /introspect HTTP/1.1\r\n"), "{asked}");
-    assert!(asked.ends_with("\r\n\r\ntoken=t%2Bo%2Fk%3Den&token_type_hint=access_token"), "{asked}");
+    assert!(
+        asked.ends_with("\r\n\r\ntoken=t%2Bo%2Fk%3Den&token_type_hint=access_token"),
+        "{asked}"
+    );
     let basic = STANDARD.encode(format!("gate%20way:{JWT_SECRET}"));
     assert!(asked.contains(&format!("Basic {basic}\r\n")), "{asked}");
-    assert!(asked.to_ascii_lowercase().contains("content-type: application/x-www-form-urlencoded\r\n"));
+    assert!(
+        asked
+            .to_ascii_lowercase()
+            .contains("content-type: application/x-www-form-urlencoded\r\n")
+    );
     let again = ask(&gateway, &[("authorization", "Bearer t+o/k=en")]).await;
     assert_eq!(verdict(&again).0, 200);
     assert!(server.is_left_alone().await);
@@ -70,7 +92,10 @@ async fn the_client_may_authenticate_in_the_body() {
     let gateway = gateway(&method(&server, ", auth: post")).await;
     let (answer, asked) = answered(&server, &gateway, "token", "200 OK", &active().to_string()).await;
     assert_eq!(verdict(&answer).0, 200);
-    assert!(asked.ends_with(&format!("&client_id=gate%20way&client_secret={JWT_SECRET}")), "{asked}");
+    assert!(
+        asked.ends_with(&format!("&client_id=gate%20way&client_secret={JWT_SECRET}")),
+        "{asked}"
+    );
     assert!(!asked.to_ascii_lowercase().contains("authorization:"));
 }
 
@@ -98,7 +123,14 @@ async fn what_is_not_active_or_for_another_is_401() {
     .into_iter()
     .enumerate()
     {
-        let (answer, _) = answered(&server, &gateway, &format!("t{number}"), "200 OK", &body.to_string()).await;
+        let (answer, _) = answered(
+            &server,
+            &gateway,
+            &format!("t{number}"),
+            "200 OK",
+            &body.to_string(),
+        )
+        .await;
         assert_eq!(verdict(&answer), invalid(), "{body}");
     }
     let past = with("exp", json!(now() - 1));
@@ -119,7 +151,10 @@ async fn a_server_that_refuses_us_or_makes_no_sense_is_503() {
         ("200 OK", "{}"),
         ("200 OK", r#"{"active":"true","sub":"a","aud":"sync"}"#),
         ("200 OK", r#"{"active":1,"sub":"a","aud":"sync"}"#),
-        ("200 OK", r#"{"active":false,"active":true,"sub":"a","aud":"sync"}"#),
+        (
+            "200 OK",
+            r#"{"active":false,"active":true,"sub":"a","aud":"sync"}"#,
+        ),
         ("200 OK", r#"{"active":true,"sub":"a","aud":"sync","exp":"soon"}"#),
     ] {
         let (server, gateway) = world().await;

@@ -42,12 +42,20 @@ async fn a_row_is_who_asks_and_its_columns_are_claims() {
         assert_eq!(verdict(&soon(bearer(&gateway, token)).await).0, 200);
         assert_eq!(organisation(&gateway).as_deref(), Some(org));
     }
-    server.execute("update sessions set role = 'admin' where user_id = 'bob'").await;
+    server
+        .execute("update sessions set role = 'admin' where user_id = 'bob'")
+        .await;
     assert_eq!(verdict(&bearer(&gateway, "bob-token").await).0, 200);
     gateway.origin.forget_received();
-    server.execute("select log_in('carol-token', 'carol', null)").await;
+    server
+        .execute("select log_in('carol-token', 'carol', null)")
+        .await;
     let carol = bearer(&gateway, "carol-token").await;
-    assert_eq!(verdict(&carol), (403, "forbidden".to_owned()), "a null column is no claim");
+    assert_eq!(
+        verdict(&carol),
+        (403, "forbidden".to_owned()),
+        "a null column is no claim"
+    );
     gateway.received_nothing();
 }
 
@@ -57,21 +65,41 @@ async fn no_row_is_401_and_nothing_goes_upstream() {
     let gateway = gateway(&method(&server, "ttl: 30s")).await;
     server.execute("select log_in('old-token', 'old', 1); update sessions set expires_at = 'yesterday' where user_id = 'old'").await;
     assert_eq!(verdict(&bearer(&gateway, "nobody").await), invalid());
-    assert_eq!(verdict(&bearer(&gateway, "old-token").await), (401, "token_expired".to_owned()));
-    assert_eq!(verdict(&ask(&gateway, &[]).await), (401, "token_missing".to_owned()));
+    assert_eq!(
+        verdict(&bearer(&gateway, "old-token").await),
+        (401, "token_expired".to_owned())
+    );
+    assert_eq!(
+        verdict(&ask(&gateway, &[]).await),
+        (401, "token_missing".to_owned())
+    );
     gateway.received_nothing();
 }
 
 #[tokio::test]
 async fn what_a_token_holds_is_a_value_and_never_sql() {
     let server = server().await;
-    let plain = method(&server, "ttl: 30s").replace("hash: sha256", "hash: none").replace("token_hash = $1", "user_id = $1");
-    let uuid = method(&server, "ttl: 30s").replace("hash: sha256", "hash: none").replace("token_hash = $1", "$1::uuid is not null");
+    let plain = method(&server, "ttl: 30s")
+        .replace("hash: sha256", "hash: none")
+        .replace("token_hash = $1", "user_id = $1");
+    let uuid = method(&server, "ttl: 30s")
+        .replace("hash: sha256", "hash: none")
+        .replace("token_hash = $1", "$1::uuid is not null");
     for identity in [method(&server, "ttl: 30s"), plain, uuid] {
         let gateway = gateway(&identity).await;
         for token in [
-            "'or'1'='1", "';drop/**/table/**/sessions;--", "$1", "\\'", "alice'--", "%", "_____", "1)or(1=1",
-            "\"", "alice-token'", "{alice}", "E'\\x27'",
+            "'or'1'='1",
+            "';drop/**/table/**/sessions;--",
+            "$1",
+            "\\'",
+            "alice'--",
+            "%",
+            "_____",
+            "1)or(1=1",
+            "\"",
+            "alice-token'",
+            "{alice}",
+            "E'\\x27'",
         ] {
             assert_eq!(verdict(&bearer(&gateway, token).await), invalid(), "{token}");
         }
@@ -81,7 +109,11 @@ async fn what_a_token_holds_is_a_value_and_never_sql() {
         gateway.received_nothing();
     }
     let gateway = gateway(&method(&server, "ttl: 30s")).await;
-    assert_eq!(verdict(&bearer(&gateway, "alice-token").await).0, 200, "the table is still there");
+    assert_eq!(
+        verdict(&bearer(&gateway, "alice-token").await).0,
+        200,
+        "the table is still there"
+    );
 }
 
 #[tokio::test]
@@ -93,18 +125,34 @@ async fn a_session_that_the_database_ends_by_notify_is_refused_at_once() {
     }
     assert_eq!(remembered(&gateway), 2);
     server.execute("update sessions set ended = true").await;
-    assert_eq!(verdict(&bearer(&gateway, "alice-token").await).0, 200, "nobody has told of it");
-    server.execute("select pg_notify('session_ended', encode(sha256('alice-token'::bytea), 'hex'))").await;
+    assert_eq!(
+        verdict(&bearer(&gateway, "alice-token").await).0,
+        200,
+        "nobody has told of it"
+    );
+    server
+        .execute("select pg_notify('session_ended', encode(sha256('alice-token'::bytea), 'hex'))")
+        .await;
     until("alice is forgotten", || remembered(&gateway) == 1).await;
     assert_eq!(verdict(&bearer(&gateway, "alice-token").await), invalid());
-    assert_eq!(verdict(&bearer(&gateway, "bob-token").await).0, 200, "only hers was told of");
+    assert_eq!(
+        verdict(&bearer(&gateway, "bob-token").await).0,
+        200,
+        "only hers was told of"
+    );
     server.execute("notify session_ended").await;
     until("all are forgotten", || remembered(&gateway) == 0).await;
     assert_eq!(verdict(&bearer(&gateway, "bob-token").await), invalid());
 }
 
 fn remembered(gateway: &Gateway) -> usize {
-    gateway.state.loaded().snapshot.tenants().map(|tenant| tenant.identity().answers_remembered()).sum()
+    gateway
+        .state
+        .loaded()
+        .snapshot
+        .tenants()
+        .map(|tenant| tenant.identity().answers_remembered())
+        .sum()
 }
 
 #[tokio::test]
@@ -114,19 +162,32 @@ async fn a_wait_ends_when_its_session_ends_and_others_go_on() {
     let mut polls = Vec::new();
     for token in ["alice-token", "bob-token"] {
         let first = bearer(&gateway, token).await;
-        let (handle, offset) = (first.header("electric-handle").unwrap(), first.header("electric-offset").unwrap());
+        let (handle, offset) = (
+            first.header("electric-handle").unwrap(),
+            first.header("electric-offset").unwrap(),
+        );
         let poll = format!("/api/shapes/users?offset={offset}&handle={handle}&live=true");
         let mut client = gateway.connect().await;
         client.send(get(&poll, Some(token))).await;
         polls.push((client, offset.to_owned()));
     }
     until("both wait", || gateway.origin.waiting() == 2).await;
-    server.execute("update sessions set ended = true where user_id = 'alice';
-        select pg_notify('session_ended', (select token_hash from sessions where user_id = 'alice'))").await;
+    server
+        .execute(
+            "update sessions set ended = true where user_id = 'alice';
+        select pg_notify('session_ended', (select token_hash from sessions where user_id = 'alice'))",
+        )
+        .await;
     let (alice, offset) = &mut polls[0];
     let answer = soon(alice.answer()).await.unwrap();
-    assert_eq!((answer.status, answer.header("electric-offset")), (200, Some(offset.as_str())));
-    assert!(answer.header("electric-up-to-date").is_some(), "as Electric ends a poll");
+    assert_eq!(
+        (answer.status, answer.header("electric-offset")),
+        (200, Some(offset.as_str()))
+    );
+    assert!(
+        answer.header("electric-up-to-date").is_some(),
+        "as Electric ends a poll"
+    );
     until("hers is over", || gateway.origin.waiting() == 1).await;
     assert_eq!(verdict(&bearer(&gateway, "alice-token").await), invalid());
     let row = json!({ "id": 9, "name": "Eve", "org_id": 2 });
@@ -144,7 +205,11 @@ async fn a_database_that_is_away_is_503_and_those_known_are_unaffected() {
     let away = soon(bearer(&gateway, "bob-token")).await;
     assert_eq!(verdict(&away), unavailable());
     assert!(away.header("retry-after").is_some());
-    assert_eq!(away.header("access-control-allow-origin"), None, "no origin asked");
+    assert_eq!(
+        away.header("access-control-allow-origin"),
+        None,
+        "no origin asked"
+    );
     assert_eq!(verdict(&bearer(&gateway, "alice-token").await).0, 200);
     server.resume().await;
     let mut back = soon(bearer(&gateway, "bob-token")).await;
@@ -162,7 +227,10 @@ async fn nothing_is_remembered_while_nobody_hears_of_endings() {
     assert_eq!(remembered(&gateway), 1);
     server.stop();
     until("the loss is noticed", || remembered(&gateway) == 0).await;
-    assert_eq!(verdict(&soon(bearer(&gateway, "alice-token")).await), unavailable());
+    assert_eq!(
+        verdict(&soon(bearer(&gateway, "alice-token")).await),
+        unavailable()
+    );
     server.resume().await;
     let mut looks = 0;
     while remembered(&gateway) == 0 {
@@ -171,7 +239,9 @@ async fn nothing_is_remembered_while_nobody_hears_of_endings() {
         looks += 1;
         assert!(looks < 100_000, "it never listens again");
     }
-    server.execute("update sessions set ended = true; notify session_ended").await;
+    server
+        .execute("update sessions set ended = true; notify session_ended")
+        .await;
     until("it is told", || remembered(&gateway) == 0).await;
     assert_eq!(verdict(&soon(bearer(&gateway, "alice-token")).await), invalid());
 }
@@ -181,7 +251,10 @@ async fn a_query_that_takes_too_long_is_503() {
     let server = server().await;
     let slow = method(&server, "timeout: 100ms").replace("and not ended", "and pg_sleep(3600) is not null");
     let gateway = gateway(&slow).await;
-    assert_eq!(verdict(&soon(bearer(&gateway, "alice-token")).await), unavailable());
+    assert_eq!(
+        verdict(&soon(bearer(&gateway, "alice-token")).await),
+        unavailable()
+    );
     gateway.received_nothing();
 }
 
@@ -190,7 +263,10 @@ async fn a_query_that_finds_several_is_nobodys_answer() {
     let server = server().await;
     let several = method(&server, "ttl: 30s").replace("token_hash = $1", "$1 <> ''");
     let gateway = gateway(&several).await;
-    assert_eq!(verdict(&soon(bearer(&gateway, "alice-token")).await), unavailable());
+    assert_eq!(
+        verdict(&soon(bearer(&gateway, "alice-token")).await),
+        unavailable()
+    );
     gateway.received_nothing();
 }
 
@@ -212,7 +288,15 @@ async fn minting_knows_sessions_as_well() {
          url: \"https://sync.example.com/v1/shape\", keys: [ {{ alg: HS256, secret: {{ env: JWT_SECRET }}, kid: k }} ] }}\n"
     );
     let gateway = Gateway::before(origin(), &text, Arc::new(SystemClock)).await;
-    let mint = |token| request("POST", "/gatekeeper/users", Some(token), &[("content-length", "0")], "");
+    let mint = |token| {
+        request(
+            "POST",
+            "/gatekeeper/users",
+            Some(token),
+            &[("content-length", "0")],
+            "",
+        )
+    };
     let minted = soon(gateway.connect().await.ask(mint("alice-token"))).await;
     assert_eq!(minted.status, 200, "{}", minted.text());
     let refused = soon(gateway.connect().await.ask(mint("nobody"))).await;

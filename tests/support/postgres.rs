@@ -31,7 +31,10 @@ impl Server {
 
     /// The same with settings, and with a certificate and its key in PEM.
     pub async fn with(settings: &[&str], tls: Option<(&str, &str)>) -> Self {
-        let folder = tempfile::Builder::new().prefix("shapegate-pg-").tempdir().unwrap();
+        let folder = tempfile::Builder::new()
+            .prefix("shapegate-pg-")
+            .tempdir()
+            .unwrap();
         let owner = Owner::of(folder.path());
         let mut server = Self {
             folder,
@@ -52,7 +55,14 @@ impl Server {
         let created = self
             .owner
             .command(&binaries().join("initdb"), self.folder.path())
-            .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "-D"])
+            .args([
+                "--username=postgres",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--no-sync",
+                "-D",
+            ])
             .arg(self.data())
             .output()
             .unwrap();
@@ -66,7 +76,11 @@ impl Server {
             fs::write(&path, text).unwrap();
             fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
             self.owner.give(&path);
-            let setting = if name.ends_with("crt") { "ssl_cert_file" } else { "ssl_key_file" };
+            let setting = if name.ends_with("crt") {
+                "ssl_cert_file"
+            } else {
+                "ssl_key_file"
+            };
             self.settings.push(format!("{setting}={}", path.display()));
         }
         self.settings.push("ssl=on".to_owned());
@@ -75,26 +89,57 @@ impl Server {
     /// Starts again after [`Server::stop`], with the same data at the same address.
     pub async fn resume(&mut self) {
         let log = fs::File::options();
-        let log = log.clone().create(true).append(true).open(self.folder.path().join("log")).unwrap();
-        let mut command = self.owner.command(&binaries().join("postgres"), self.folder.path());
-        command.args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "max_connections=40"]);
-        command.args(["-p", &self.address.port().to_string(), "-c", "shared_buffers=16MB", "-k"]);
+        let log = log
+            .clone()
+            .create(true)
+            .append(true)
+            .open(self.folder.path().join("log"))
+            .unwrap();
+        let mut command = self
+            .owner
+            .command(&binaries().join("postgres"), self.folder.path());
+        command.args([
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            "fsync=off",
+            "-c",
+            "max_connections=40",
+        ]);
+        command.args([
+            "-p",
+            &self.address.port().to_string(),
+            "-c",
+            "shared_buffers=16MB",
+            "-k",
+        ]);
         command.arg(self.folder.path()).arg("-D").arg(self.data());
         for setting in &self.settings {
             command.args(["-c", setting]);
         }
-        let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        let child = command
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
         self.child = Some(child);
         self.wait().await;
     }
 
-    #[allow(clippy::disallowed_methods, reason = "between two looks at a server that starts")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "between two looks at a server that starts"
+    )]
     async fn wait(&mut self) {
         for _ in 0..LOOKS.0 {
             if self.try_connect().await.is_ok() {
                 return;
             }
-            if self.child.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some()) {
+            if self
+                .child
+                .as_mut()
+                .is_none_or(|child| child.try_wait().unwrap().is_some())
+            {
                 break;
             }
             tokio::time::sleep(LOOKS.1).await;
@@ -107,7 +152,9 @@ impl Server {
     pub fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
             // Fast shutdown.
-            let _ = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+            let _ = Command::new("kill")
+                .args(["-INT", &child.id().to_string()])
+                .status();
             let _ = child.wait();
         }
     }
@@ -116,7 +163,13 @@ impl Server {
     pub fn freeze(&self, frozen: bool) {
         let id = self.child.as_ref().unwrap().id().to_string();
         let signal = if frozen { "-STOP" } else { "-CONT" };
-        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args([signal, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     /// Asks everybody who comes over TCP for a password from now on.
@@ -124,7 +177,13 @@ impl Server {
         let rules = "local all all trust\nhost all all all scram-sha-256\n";
         fs::write(self.data().join("pg_hba.conf"), rules).unwrap();
         let id = self.child.as_ref().unwrap().id().to_string();
-        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-HUP", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     fn data(&self) -> PathBuf {
@@ -217,9 +276,17 @@ impl Owner {
 
 /// The newest installed server's programs.
 fn binaries() -> PathBuf {
-    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let versions = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
     let packaged = versions
-        .filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path().join("bin"))))
+        .filter_map(|entry| {
+            Some((
+                entry.file_name().to_str()?.parse::<u32>().ok()?,
+                entry.path().join("bin"),
+            ))
+        })
         .filter(|(_, path)| path.join("initdb").exists())
         .max();
     let on_path = || {

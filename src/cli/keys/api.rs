@@ -42,9 +42,13 @@ pub(in crate::cli) enum ApiKeyError {
 /// The hash of the key on standard input: an argument would be seen by every account of the machine.
 pub(super) fn hash() -> Result<String, ApiKeyError> {
     let mut read = Vec::new();
-    let most = u64::try_from(CREDENTIAL_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(3);
+    let most = u64::try_from(CREDENTIAL_BYTES_MAX)
+        .unwrap_or(u64::MAX)
+        .saturating_add(3);
     io::stdin().lock().take(most).read_to_end(&mut read)?;
-    let key = read.strip_suffix(b"\n").map_or(read.as_slice(), |key| key.strip_suffix(b"\r").unwrap_or(key));
+    let key = read
+        .strip_suffix(b"\n")
+        .map_or(read.as_slice(), |key| key.strip_suffix(b"\r").unwrap_or(key));
     let visible = key.iter().all(|byte| (0x21..=0x7e).contains(byte));
     if key.is_empty() || key.len() > CREDENTIAL_BYTES_MAX || !visible {
         return Err(ApiKeyError::NoKey);
@@ -56,6 +60,7 @@ pub(super) fn hash() -> Result<String, ApiKeyError> {
 pub(super) fn make(arguments: &ApiKeyArguments) -> Result<(String, String), ApiKeyError> {
     let key = generate(&arguments.prefix).map_err(ApiKeyError::Entropy)?;
     let (name, hash) = (&arguments.name, KeyHash::of(key.as_bytes()));
-    let line = format!("Add to the file of `api_keys`:\n\n  - {{ name: {name}, hash: {hash}, subject: {name} }}\n");
+    let line =
+        format!("Add to the file of `api_keys`:\n\n  - {{ name: {name}, hash: {hash}, subject: {name} }}\n");
     Ok((format!("{key}\n"), line))
 }

@@ -48,6 +48,8 @@ pub(super) fn build(
         expected: Expected::of(&request, along.if_none_match.is_some()),
         until: permit.until(),
         ended: None,
+        credential: ctx.credential.clone(),
+        epoch: ctx.epoch,
         audience: serving.audience,
         lease: Arc::clone(tenant.lease()),
         shares: serving.shares,

@@ -52,11 +52,17 @@ impl SessionEndpoint {
 
     fn found(&self, body: &[u8]) -> Result<Option<Found>, String> {
         let answer = json::parse(body, JsonLimits::CLAIMS);
-        let answer = answer.map_err(|error| format!("the session endpoint's answer is not taken: {error}"))?;
+        let answer =
+            answer.map_err(|error| format!("the session endpoint's answer is not taken: {error}"))?;
         let mut claims = match answer {
             Value::Null => return Ok(None),
             Value::Map(claims) => claims,
-            other => return Err(format!("the session endpoint answers with {}, not an object", other.kind())),
+            other => {
+                return Err(format!(
+                    "the session endpoint answers with {}, not an object",
+                    other.kind()
+                ));
+            }
         };
         let subject = match self.subject.find(&claims) {
             None => return Ok(None),

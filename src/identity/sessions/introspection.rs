@@ -48,7 +48,9 @@ pub struct IntrospectionSettings {
 /// The secret stays out.
 impl fmt::Debug for IntrospectionSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IntrospectionSettings").field("url", &self.url).finish_non_exhaustive()
+        f.debug_struct("IntrospectionSettings")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
     }
 }
 
@@ -74,7 +76,10 @@ impl Introspection {
 
     fn request(&self, token: &[u8]) -> Result<Request<Bytes>, String> {
         let settings = &self.settings;
-        let (id, secret) = (form(settings.client_id.as_bytes()), form(settings.client_secret.as_bytes()));
+        let (id, secret) = (
+            form(settings.client_id.as_bytes()),
+            form(settings.client_secret.as_bytes()),
+        );
         let mut body = format!("token={}&token_type_hint=access_token", form(token));
         let mut request = Request::post(&settings.url)
             .header(ACCEPT, "application/json")
@@ -82,12 +87,15 @@ impl Introspection {
         match settings.authentication {
             ClientAuthentication::Basic => {
                 let text = format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
-                let value = HeaderValue::try_from(text).map_err(|_| "the client makes no header".to_owned())?;
+                let value =
+                    HeaderValue::try_from(text).map_err(|_| "the client makes no header".to_owned())?;
                 request = request.header(AUTHORIZATION, value);
             }
             ClientAuthentication::Post => body += &format!("&client_id={id}&client_secret={secret}"),
         }
-        request.body(body.into()).map_err(|_| "the URL is none".to_owned())
+        request
+            .body(body.into())
+            .map_err(|_| "the URL is none".to_owned())
     }
 
     fn found(&self, body: &[u8], clock: &dyn Clock) -> Result<Option<Found>, String> {

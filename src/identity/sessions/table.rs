@@ -90,7 +90,11 @@ impl SessionTable {
     fn listening(&self, channel: &str, clock: &Arc<dyn Clock>) -> Option<watch::Receiver<Hearing>> {
         let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
         if listening.is_none() {
-            let endings = self.endings.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+            let endings = self
+                .endings
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone()?;
             let (sender, state) = watch::channel(Hearing::Starting);
             let listener = Listener {
                 postgres: Arc::clone(&self.postgres),
@@ -114,7 +118,10 @@ impl Lookup for SessionTable {
         clock: &Arc<dyn Clock>,
     ) -> Result<Option<Found>, String> {
         let parameter = self.parameter(credential.reveal())?;
-        let rows = self.postgres.rows(&self.settings.query, &[parameter], 1, &**clock).await;
+        let rows = self
+            .postgres
+            .rows(&self.settings.query, &[parameter], 1, &**clock)
+            .await;
         let row = match rows {
             Ok(rows) => rows.into_iter().next(),
             // A text that is no `uuid` is in no row either.
@@ -133,7 +140,9 @@ impl Lookup for SessionTable {
     }
 
     async fn prepare(&self, clock: &Arc<dyn Clock>) {
-        let Some(channel) = &self.settings.notify else { return };
+        let Some(channel) = &self.settings.notify else {
+            return;
+        };
         if let Some(mut state) = self.listening(channel, clock) {
             // Without its task nobody is heard, which is known as well.
             drop(state.wait_for(|state| *state == Hearing::Known).await);
@@ -147,7 +156,10 @@ impl Lookup for SessionTable {
 
 /// What a row says. A `null` column is one that says nothing.
 fn found(row: Row) -> Result<Found, String> {
-    let mut claims: Row = row.into_iter().filter(|(_, value)| *value != Value::Null).collect();
+    let mut claims: Row = row
+        .into_iter()
+        .filter(|(_, value)| *value != Value::Null)
+        .collect();
     let ends = match claims.get("exp") {
         None => None,
         Some(Value::Int(seconds)) => Some(UnixMillis::from_seconds(*seconds)),
@@ -173,7 +185,9 @@ fn moment(text: &str) -> Option<UnixMillis> {
     let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
     let millis = number(format!("{fraction:0<3}").get(..3)?)?;
     let days = days_from_civil(year, month, day)?;
-    let seconds = days.checked_mul(86_400)?.checked_add(hour * 3_600 + minute * 60 + second)?;
+    let seconds = days
+        .checked_mul(86_400)?
+        .checked_add(hour * 3_600 + minute * 60 + second)?;
     Some(UnixMillis(seconds.checked_mul(1_000)?.checked_add(millis)?))
 }
 
@@ -189,7 +203,9 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> Option<i64> {
 fn sha256(bytes: &[u8]) -> [u8; DIGEST_BYTES] {
     let mut out = [0; DIGEST_BYTES];
     let digest = digest::digest(&digest::SHA256, bytes);
-    out.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
+    out.iter_mut()
+        .zip(digest.as_ref())
+        .for_each(|(to, from)| *to = *from);
     out
 }
 
@@ -204,7 +220,9 @@ fn unhex(text: &str) -> Option<[u8; DIGEST_BYTES]> {
     }
     let mut out = [0; DIGEST_BYTES];
     for (to, pair) in out.iter_mut().zip(digits.chunks(2)) {
-        let pair = str::from_utf8(pair).ok().filter(|pair| pair.chars().all(|c| c.is_ascii_hexdigit()))?;
+        let pair = str::from_utf8(pair)
+            .ok()
+            .filter(|pair| pair.chars().all(|c| c.is_ascii_hexdigit()))?;
         *to = u8::from_str_radix(pair, 16).ok()?;
     }
     Some(out)
@@ -227,7 +245,11 @@ impl Listener {
                 Ok(notices) => {
                     told = false;
                     self.hear(notices, &*clock).await;
-                    log::warn!("{}: the connection that listens on `{}` is lost", self.postgres, self.channel);
+                    log::warn!(
+                        "{}: the connection that listens on `{}` is lost",
+                        self.postgres,
+                        self.channel
+                    );
                 }
                 Err(error) if !told => {
                     told = true;
