@@ -37,8 +37,8 @@ fn keys(keys: &[(&str, &str, &str)]) -> String {
 #[tokio::test]
 async fn a_key_is_known_by_its_hash_in_both_headers() {
     let (_folder, identity) = file();
-    let gateway = gateway(&identity).await;
     for header in [("x-api-key", "sk_good"), ("authorization", "Bearer sk_good")] {
+        let gateway = gateway(&identity).await;
         assert_eq!(verdict(&ask(&gateway, &[header]).await).0, 200, "{header:?}");
         assert_eq!(organisation(&gateway).as_deref(), Some("1"));
     }

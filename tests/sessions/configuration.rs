@@ -63,7 +63,7 @@ fn the_faults_of_a_file_of_keys_are_told_with_their_place_in_it_and_no_key_is_sh
     for (text, told) in [
         (
             "keys:\n  - { name: a, hash: sk_canary, subject: s }".to_owned(),
-            "keys.yaml:2:20: `hash` is no",
+            "keys.yaml:2:22: `hash` is no",
         ),
         (
             format!("keys:\n  - {{ name: a, hash: {hash} }}"),

@@ -285,7 +285,7 @@ async fn minting_knows_sessions_as_well() {
     let identity = method(&server, "ttl: 30s");
     let text = format!(
         "identity:\n{identity}\n{SHAPES}gatekeeper:\n  mint: {{ path: \"/gatekeeper/{{table}}\", \
-         url: \"https://sync.example.com/v1/shape\", keys: [ {{ alg: HS256, secret: {{ env: JWT_SECRET }}, kid: k }} ] }}\n"
+         url: \"https://sync.example.com/v1/shape\", keys: [ {{ alg: HS256, secret: {{ env: JWT_SECRET }}, kid: k }} ] }}\n  shapes: [users]\n"
     );
     let gateway = Gateway::before(origin(), &text, Arc::new(SystemClock)).await;
     let mint = |token| {
