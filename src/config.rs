@@ -10,6 +10,7 @@
 //! 3. [`crate::tenant`]: [`TenantConfig`] → what requests are served with.
 
 mod api_keys;
+mod authorize;
 mod carrier;
 mod client;
 mod conflicts;
@@ -19,6 +20,7 @@ mod files;
 mod gatekeeper;
 mod host;
 mod identity;
+mod jwt;
 mod keys;
 mod leaving;
 mod merge;
@@ -27,6 +29,7 @@ mod network;
 mod opened;
 mod path;
 mod policy;
+mod presets;
 mod print;
 mod problem;
 mod providers;
@@ -44,10 +47,12 @@ mod surroundings;
 mod templates;
 mod tenant;
 mod tenants;
+mod users_own;
 mod value;
 pub mod yaml;
 
 pub use api_keys::ApiKeySettings;
+pub use authorize::AuthorizerSetting;
 pub use client::{ClientColumns, ClientSettings, ClientWhere, IgnoredName, SubsetSetting};
 pub use conflicts::OPEN_ROUTE_LAST;
 pub use cors::{Cors, OriginPattern, Origins};
@@ -67,6 +72,7 @@ pub use path::{
     CAPTURE_BYTES_MAX, PATH_BYTES_MAX, PathError, PathPattern, SEGMENTS_MAX, Segment, is_capture_text,
 };
 pub use policy::{CheckedShape, DEFAULT_TENANT};
+pub use presets::Preset;
 pub use print::REDACTED;
 pub use problem::{Problem, Problems, Severity};
 pub use providers::{IntrospectionServer, PostgresMethod, ProviderKind, ProviderSettings};

@@ -1,5 +1,6 @@
 //! shapegate: an authorising gateway for Electric. ARCHITECTURE.md maps the code.
 pub mod admin;
+pub mod authorizer;
 pub mod breaker;
 pub mod cli;
 pub mod clock;

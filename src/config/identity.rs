@@ -1,7 +1,9 @@
 //! `identity`: how those who ask are known.
 
 use super::api_keys::{self, ApiKeySettings};
+use super::jwt::{JwtMethod, jwt};
 use super::keys;
+use super::presets::Preset;
 use super::providers::{self, ProviderSettings};
 use super::reading::{Reading, Section};
 use super::source::{Span, Spanned};
@@ -28,6 +30,10 @@ pub struct IdentitySettings {
     pub providers: Vec<Spanned<ProviderSettings>>,
     /// Keys that programs send.
     pub api_keys: Option<Spanned<ApiKeySettings>>,
+    /// The cookies that carry tokens, each with its place.
+    pub cookies: Vec<Spanned<String>>,
+    /// The presets that issuers have.
+    pub presets: Vec<Preset>,
     /// The claims of the user that everybody without a credential is. For development.
     pub dev_user: Option<Spanned<BTreeMap<Arc<str>, Value>>>,
 }
@@ -43,6 +49,30 @@ impl IdentitySettings {
     pub fn carriers(&self) -> impl Iterator<Item = &Carrier> {
         let providers = self.providers.iter().map(|provider| &provider.value.from);
         providers.chain(self.api_keys.iter().flat_map(|keys| &keys.value.from))
+    }
+
+    /// The cookies that are credentials, each with its place.
+    pub fn credential_cookies(&self) -> Vec<Spanned<String>> {
+        let of_provider = |provider: &Spanned<ProviderSettings>| match &provider.value.from {
+            Carrier::Cookie(name) => Some(Spanned::new(name.clone(), provider.span)),
+            _ => None,
+        };
+        let of_keys = |keys: &Spanned<ApiKeySettings>| -> Vec<Spanned<String>> {
+            let carriers = keys.value.from.iter();
+            let cookies = carriers.filter_map(|carrier| match carrier {
+                Carrier::Cookie(name) => Some(Spanned::new(name.clone(), keys.span)),
+                _ => None,
+            });
+            cookies.collect()
+        };
+        let providers = self.providers.iter().filter_map(of_provider);
+        let keys = self.api_keys.iter().flat_map(of_keys);
+        self.cookies
+            .iter()
+            .cloned()
+            .chain(providers)
+            .chain(keys)
+            .collect()
     }
 
     /// Names that `user` has whoever it is: mapped with a default by every issuer, and given to the
@@ -66,7 +96,7 @@ impl IdentitySettings {
 }
 
 enum Method {
-    Issuer(IssuerSource),
+    Issuer(Box<JwtMethod>),
     Provider(Box<ProviderSettings>),
     Keys(ApiKeySettings),
     DevUser(BTreeMap<Arc<str>, Value>),
@@ -78,7 +108,7 @@ pub(super) fn identity(reading: &mut Reading<'_>, node: &Node) -> Option<Identit
     let mut right = true;
     for Spanned { value, span } in read {
         right &= match value {
-            Method::Issuer(issuer) => add_issuer(reading, &mut settings, issuer, span),
+            Method::Issuer(jwt) => add_issuer(reading, &mut settings, *jwt, span),
             Method::Provider(provider) => add_provider(reading, &mut settings, *provider, span),
             Method::Keys(keys) => add_keys(reading, &mut settings, keys, span),
             Method::DevUser(claims) => add_dev_user(reading, &mut settings, claims, span),
@@ -97,9 +127,14 @@ pub(super) fn identity(reading: &mut Reading<'_>, node: &Node) -> Option<Identit
 fn add_issuer(
     reading: &mut Reading<'_>,
     settings: &mut IdentitySettings,
-    issuer: IssuerSource,
+    jwt: JwtMethod,
     span: Span,
 ) -> bool {
+    let JwtMethod {
+        source: issuer,
+        cookie,
+        preset,
+    } = jwt;
     if settings
         .issuers
         .iter()
@@ -110,6 +145,20 @@ fn add_issuer(
         return false;
     }
     settings.issuers.push(Spanned::new(issuer, span));
+    settings.presets.extend(preset);
+    let taken = |name: &str| {
+        settings
+            .carriers()
+            .any(|known| *known == Carrier::Cookie(name.to_owned()))
+    };
+    if cookie.as_ref().is_some_and(|cookie| taken(&cookie.value)) {
+        return carrier_twice(reading, span);
+    }
+    if let Some(cookie) = cookie
+        && settings.cookies.iter().all(|known| known.value != cookie.value)
+    {
+        settings.cookies.push(cookie);
+    }
     true
 }
 
@@ -120,7 +169,9 @@ fn add_provider(
     provider: ProviderSettings,
     span: Span,
 ) -> bool {
-    if settings.carriers().any(|known| *known == provider.from) {
+    let has_tokens = |name: &str| settings.cookies.iter().any(|cookie| cookie.value == name);
+    let taken = matches!(&provider.from, Carrier::Cookie(name) if has_tokens(name));
+    if taken || settings.carriers().any(|known| *known == provider.from) {
         return carrier_twice(reading, span);
     }
     settings.providers.push(Spanned::new(provider, span));
@@ -179,7 +230,7 @@ fn method(reading: &mut Reading<'_>, node: &Node) -> Option<Spanned<Method>> {
         return reading.refuse(node.span, "a method has one key that names its kind", METHOD_HELP);
     };
     let method = match key.as_str() {
-        "jwt" => jwt(reading, value).map(Method::Issuer),
+        "jwt" => jwt(reading, value).map(|jwt| Method::Issuer(Box::new(jwt))),
         "insecure_dev_user" => dev_user(reading, value, *key_span),
         "session" | "postgres" | "introspection" => providers::provider(reading, key, value)
             .map(Box::new)
@@ -202,43 +253,6 @@ fn method(reading: &mut Reading<'_>, node: &Node) -> Option<Spanned<Method>> {
         }
     };
     Some(Spanned::new(method?, *key_span))
-}
-
-fn jwt(reading: &mut Reading<'_>, node: &Node) -> Option<IssuerSource> {
-    let mut section = Section::open(reading, node, "jwt")?;
-    section.later(reading, "preset", "; write `issuer`, `audience` and `keys` out");
-    section.later(reading, "jwks_url", "; give `keys: [ { file: jwks.json } ]`");
-    section.later(reading, "discovery", "; give `keys: [ { file: jwks.json } ]`");
-    let issuer = section.require(reading, "issuer", "write the exact `iss` of its tokens");
-    let issuer = issuer.and_then(|entry| reading.text(&entry.value, "issuer"));
-    let audience = audience(reading, &mut section);
-    let keys = read_keys(reading, &mut section);
-    let lifetime_max = section
-        .get(reading, "lifetime_max")
-        .map_or(Some(LIFETIME_MAX_DEFAULT), |entry| {
-            reading.duration(
-                &entry.value,
-                "lifetime_max",
-                Duration::from_secs(1)..=Duration::from_secs(366 * 86_400),
-            )
-        });
-    let token_type = section
-        .get(reading, "token_type")
-        .map(|entry| reading.text(&entry.value, "token_type"));
-    let claims = section
-        .get(reading, "claims")
-        .map_or_else(|| Some(Vec::new()), |entry| read_claims(reading, &entry.value));
-    section.finish(reading);
-    let keys = keys?;
-    let source = IssuerSource {
-        issuer: issuer?.value,
-        keys: Vec::new(),
-        audience: audience?,
-        lifetime_max: Some(lifetime_max?),
-        token_type: token_type.map_or(Some(None), |read| read.map(|text| Some(text.value)))?,
-        claims: claims?,
-    };
-    keys::check(reading, source, node.span, &keys)
 }
 
 const AUDIENCE_HELP: &str = "write `audience: sync`, the `aud` that the issuer puts into tokens for this service, or `authorized_parties`";
@@ -299,16 +313,10 @@ pub(super) fn read_keys(
     reading: &mut Reading<'_>,
     section: &mut Section<'_>,
 ) -> Option<Vec<Spanned<KeySource>>> {
-    let elsewhere = ["preset", "jwks_url", "discovery"]
-        .iter()
-        .any(|key| section.has(key));
     let Some(entry) = section.get(reading, "keys") else {
-        if !elsewhere && !section.has("keys") {
-            let message = "finding an issuer's keys by discovery is not yet supported";
-            let help = "give them: `keys: [ { alg: HS256, secret: { env: JWT_SECRET } } ]` or `keys: [ { file: jwks.json } ]`";
-            reading
-                .problems
-                .push(super::problem::Problem::error(section.span(), message).help(help));
+        if !section.has("keys") {
+            let message = format!("`{}` lacks the key `keys`", section.name());
+            return reading.refuse(section.span(), message, keys::KEY_HELP);
         }
         return None;
     };

@@ -168,7 +168,9 @@ pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Resolves with the permission's end, by its time or by its credential's; none where it has none.
 pub fn permission_end(state: &State, admitted: &Admitted) -> Option<Sleep> {
-    let time = admitted.until.map(|until: Until| state.clock.sleep_until(until.monotonic));
+    let time = admitted
+        .until
+        .map(|until: Until| state.clock.sleep_until(until.monotonic));
     let Some(mut credential) = admitted.ended.clone() else {
         return time;
     };

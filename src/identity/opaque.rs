@@ -17,6 +17,8 @@ pub(super) struct Opaque {
     methods: Vec<(Carrier, Method)>,
     /// The headers besides `Authorization` that carry credentials.
     headers: Vec<HeaderName>,
+    /// The cookies that carry tokens.
+    token_cookies: Vec<String>,
     /// Whether no issuer could have signed a token.
     no_issuers: bool,
 }
@@ -43,10 +45,12 @@ impl Opaque {
     pub(super) fn compile(
         sources: Vec<ProviderSource>,
         keys: Option<(Vec<Carrier>, Vec<ApiKey>)>,
+        token_cookies: Vec<String>,
         no_issuers: bool,
     ) -> Result<Self, IdentityError> {
         let mut known = Self {
             no_issuers,
+            token_cookies,
             ..Self::default()
         };
         for source in sources {
@@ -63,7 +67,9 @@ impl Opaque {
     }
 
     fn add(&mut self, carrier: Carrier, method: Method) -> Result<(), IdentityError> {
-        if self.methods.iter().any(|(known, _)| *known == carrier) {
+        let is_token_cookie = |name: &String| carrier == Carrier::Cookie(name.clone());
+        let is_taken = self.methods.iter().any(|(known, _)| *known == carrier);
+        if is_taken || self.token_cookies.iter().any(is_token_cookie) {
             return Err(IdentityError::CarrierTwice {
                 place: self.methods.len(),
             });
@@ -96,6 +102,11 @@ impl Opaque {
         )
     }
 
+    /// Whether there is no such method.
+    pub(super) fn is_empty(&self) -> bool {
+        self.methods.is_empty()
+    }
+
     pub(super) fn remembered(&self) -> usize {
         self.providers().map(Provider::remembered).sum()
     }
@@ -103,7 +114,7 @@ impl Opaque {
     /// The one method that is asked. Headers that a client sets on purpose come before cookies, which browsers
     /// add by themselves; two such headers are none that could be chosen from.
     pub(super) fn choose<'a>(&'a self, headers: &CredentialHeaders<'a>) -> Result<Chosen<'a>, Fault> {
-        if self.methods.is_empty() {
+        if self.methods.is_empty() && self.token_cookies.is_empty() {
             return Ok(headers.bearer()?.map_or(Chosen::Nothing, Chosen::Token));
         }
         let others = self
@@ -112,7 +123,7 @@ impl Opaque {
             .filter(|name| headers.header(name) != Carried::Nothing);
         let carriers = others.count() + usize::from(headers.authorization() != Carried::Nothing);
         match (carriers, headers.authorization()) {
-            (0, _) => self.by_carrier(|carrier| matches!(carrier, Carrier::Cookie(_)), headers),
+            (0, _) => self.by_cookie(headers),
             (1, Carried::Nothing) => {
                 self.by_carrier(|carrier| matches!(carrier, Carrier::Header(_)), headers)
             }
@@ -120,6 +131,22 @@ impl Opaque {
             (1, Carried::Several) => Err(Fault::SeveralHeaders),
             _ => Err(Fault::SeveralCredentials),
         }
+    }
+
+    /// The first cookie that came, tokens before what somebody must be asked about.
+    fn by_cookie<'a>(&'a self, headers: &CredentialHeaders<'a>) -> Result<Chosen<'a>, Fault> {
+        for name in &self.token_cookies {
+            if let Some(token) = headers.credential_cookie(name)? {
+                return Ok(Chosen::Token(token));
+            }
+        }
+        self.by_carrier(|carrier| matches!(carrier, Carrier::Cookie(_)), headers)
+    }
+
+    /// Whether a cookie is a credential here.
+    pub(super) fn reads_cookies(&self) -> bool {
+        let is_cookie = |carrier: &Carrier| matches!(carrier, Carrier::Cookie(_));
+        !self.token_cookies.is_empty() || self.methods.iter().any(|(carrier, _)| is_cookie(carrier))
     }
 
     /// The first method among some whose carrier came.
@@ -131,7 +158,9 @@ impl Opaque {
         for (carrier, provider) in self.methods.iter().filter(|(carrier, _)| among(carrier)) {
             let carried = match carrier {
                 Carrier::Header(name) => headers.header(name),
-                Carrier::Cookie(name) => headers.cookie(name),
+                Carrier::Cookie(name) => headers
+                    .credential_cookie(name)?
+                    .map_or(Carried::Nothing, Carried::One),
                 Carrier::Authorization { .. } => Carried::Nothing,
             };
             match carried {

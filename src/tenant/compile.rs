@@ -76,6 +76,12 @@ fn identity(config: &TenantConfig) -> Result<IdentityMethods, CompileError> {
             .iter()
             .map(|issuer| issuer.value.clone())
             .collect(),
+        token_cookies: config
+            .identity
+            .cookies
+            .iter()
+            .map(|cookie| cookie.value.clone())
+            .collect(),
         dev_user: config.identity.dev_user.as_ref().map(|user| user.value.clone()),
         providers: super::providers::sources(&config.identity.providers)?,
         api_keys: super::providers::api_keys(&config.identity),

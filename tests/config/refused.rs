@@ -152,11 +152,6 @@ fn what_comes_later_is_told_as_such() {
         ),
         (and("limits: { per_tenant: {} }\n"), "per_tenant"),
         (and("limits: { per_address: {} }\n"), "per_address"),
-        (jwt("preset: clerk, issuer: a, audience: b"), "preset"),
-        (
-            jwt("jwks_url: 'https://a/jwks', issuer: a, audience: b"),
-            "jwks_url",
-        ),
     ] {
         one(&text, &format!("`{key}` is not yet supported"));
     }
