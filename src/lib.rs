@@ -12,4 +12,5 @@ pub mod logging;
 pub mod outbound;
 pub mod process;
 pub mod questions;
+pub mod revocation;
 pub mod tenant;

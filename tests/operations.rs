@@ -21,6 +21,8 @@ mod limits;
 mod manager;
 #[path = "operations/program.rs"]
 mod program;
+#[path = "operations/revocations.rs"]
+mod revocations;
 #[path = "operations/starting.rs"]
 mod starting;
 #[path = "operations/stopping.rs"]

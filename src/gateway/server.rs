@@ -30,14 +30,15 @@ use super::request_id::RequestIds;
 use super::service::Gateway;
 use super::state::{HeadLimits, Parts, State};
 use super::tls::{self, TlsError};
-use crate::admin::Metrics;
-use crate::admin::listener::{Admin, Hosts};
+use crate::admin::listener::{Admin, Audience};
+use crate::admin::{AdminToken, Metrics};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{ServerSettings, Tls};
+use crate::config::{RevocationFile, ServerSettings, Tls};
 use crate::hub::Fetch;
 use crate::process::sockets::UNIX_MODE;
 use crate::process::successor::Program;
 use crate::process::{Arrival, ListenError, Socket, Sockets, open_files};
+use crate::revocation::{self, Revocations, Source};
 use crate::tenant::Snapshot;
 
 /// Requests on one downstream connection before it is closed, so that what it grew is given back.
@@ -114,6 +115,12 @@ pub fn state(
 ) -> Result<Arc<State>, ServeError> {
     install_crypto();
     let metrics = Metrics::new().map_err(|error| ServeError::Setup(error.to_string()))?;
+    let revocations = Revocations::new(metrics.revocations.clone());
+    if let Some(file) = &settings.revocations {
+        let entries = file.entries.iter().cloned();
+        let replaced = revocations.replace(Source::File, entries, clock.now().wall);
+        replaced.map_err(|error| ServeError::Setup(error.to_string()))?;
+    }
     let start = getrandom::u64().map_err(|error| ServeError::Setup(error.to_string()))?;
     let options = ConnectorOptions::from_server_conf(&server_conf(threads()));
     let limits = &settings.limits;
@@ -132,6 +139,7 @@ pub fn state(
                 header_bytes_max: limits.header_bytes_max,
                 headers_max: HEADERS_MAX,
             },
+            revocations: Arc::new(revocations),
             hub_bytes_max: limits.hub_bytes_max,
             tells_source: settings.cache_status,
         },
@@ -178,9 +186,12 @@ pub fn run_with(
     let book = Arc::clone(app.book());
     let gateway = gateway_service(app, settings, sockets.gateway, &stop)?;
     let mut listening = vec![server.add_service(gateway)];
-    for (socket, hosts) in [(sockets.admin, Hosts::Local), (sockets.health, Hosts::Any)] {
+    let token = settings.admin_token.as_ref();
+    let operators = Audience::Operators(token.map(|token| AdminToken::new(&token.text)));
+    for (socket, audience) in [(sockets.admin, operators), (sockets.health, Audience::Probes)] {
         if let Some(socket) = socket {
-            listening.push(server.add_service(operators_service(state, socket, hosts, &stop_operators)?));
+            let service = operators_service(state, socket, audience, &stop_operators)?;
+            listening.push(server.add_service(service));
         }
     }
     let ready = watch::Sender::new(false);
@@ -193,6 +204,10 @@ pub fn run_with(
         .add_service(background_service("herald", herald))
         .add_dependencies(&listening);
     server.add_service(background_service("background", Background(Arc::clone(state))));
+    if let Some(file) = &settings.revocations {
+        let follower = RevocationFollower(Arc::clone(state), file.clone());
+        server.add_service(background_service("revocations", follower));
+    }
     server.add_services(services);
     server.run(RunArgs {
         shutdown_signal: Box::new(Departure {
@@ -231,7 +246,7 @@ fn gateway_service(
 fn operators_service(
     state: &Arc<State>,
     socket: Socket,
-    hosts: Hosts,
+    audience: Audience,
     stop: &watch::Sender<bool>,
 ) -> Result<Accepting<Service<HttpServer<Admin>>>, ServeError> {
     let name = name_of(&socket)?;
@@ -239,7 +254,7 @@ fn operators_service(
         Socket::Tcp(_) => ListenerConfig::tcp(name.clone()),
         Socket::Unix(_) => ListenerConfig::uds(name.clone()).permissions(Permissions::from_mode(UNIX_MODE)),
     };
-    let service = Admin::service(Arc::clone(state), listener, hosts);
+    let service = Admin::service(Arc::clone(state), listener, audience);
     Ok(Accepting::new(service, vec![(name, socket)], stop.subscribe()))
 }
 
@@ -285,6 +300,20 @@ impl BackgroundService for Background {
             .map(|upstream| upstream.addresses().keep_fresh(&*state.clock));
         tokio::select! {
             _ = futures_util::future::join_all(addresses) => {}
+            _ = shutdown.changed() => {}
+        }
+    }
+}
+
+/// Follows the file of revocations.
+struct RevocationFollower(Arc<State>, RevocationFile);
+
+#[async_trait]
+impl BackgroundService for RevocationFollower {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let Self(state, file) = self;
+        tokio::select! {
+            () = revocation::file::follow(&state.revocations, file, &*state.clock) => {}
             _ = shutdown.changed() => {}
         }
     }
