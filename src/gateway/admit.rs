@@ -50,6 +50,8 @@ pub enum Admission {
     Finite(Box<Admitted>),
     /// It goes through the hub, and is awaited if it waits.
     Held(Box<Admitted>),
+    /// It is fetched for itself, as nobody shares the answer and it comes as soon as it can.
+    Own(Box<Admitted>),
     /// A preflight, and the methods of its route.
     Preflight(&'static str),
     /// A question for the upstream's health.

@@ -141,6 +141,13 @@ impl Program {
         soon(self.connect().await.ask(get(target, token))).await
     }
 
+    /// One GET that may be broken off, as when what it asks for is being taken away.
+    pub async fn try_get(&self, target: &str, token: Option<&str>) -> Option<Answer> {
+        let mut client = self.connect().await;
+        client.try_send(get(target, token)).await;
+        soon(client.answer()).await
+    }
+
     /// One GET of the admin listener, as curl would send it.
     pub async fn admin(&self, path: &str) -> Answer {
         let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.setup.admin);
