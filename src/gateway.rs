@@ -8,6 +8,7 @@
 pub mod accepting;
 pub mod admit;
 pub mod answer;
+pub mod background;
 pub mod body;
 mod choose;
 pub mod connection;
@@ -19,6 +20,7 @@ pub mod framing;
 pub mod held;
 pub mod herald;
 pub mod own;
+pub mod pages;
 pub mod park;
 pub mod request_id;
 pub mod server;

@@ -3,6 +3,7 @@
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 use shapegate_core::code::Code;
 
+use super::readiness::KeyAges;
 use crate::authorizer::AuthorizerMetrics;
 use crate::hub::HubMetrics;
 use crate::revocation::RevocationMetrics;
@@ -24,6 +25,8 @@ pub struct Metrics {
     pub held: IntGauge,
     /// Requests being served now.
     pub in_flight: IntGauge,
+    /// How old issuers' keys are.
+    pub key_ages: KeyAges,
     /// What the hub counts.
     pub hub: HubMetrics,
     /// What authorisers are counted by.
@@ -65,6 +68,7 @@ impl Metrics {
             )?,
             held: gauge("held_polls", "Long polls and streams that wait now.")?,
             in_flight: gauge("requests_in_flight", "Requests being served now.")?,
+            key_ages: KeyAges::new()?,
             hub: HubMetrics::new()?,
             authorizers: AuthorizerMetrics::new()?,
             revocations: RevocationMetrics::new()?,
@@ -82,6 +86,7 @@ impl Metrics {
             .register(Box::new(self.dropped_parameters.clone()))?;
         self.registry.register(Box::new(self.held.clone()))?;
         self.registry.register(Box::new(self.in_flight.clone()))?;
+        self.key_ages.register(&self.registry)?;
         self.authorizers.register(&self.registry)?;
         self.hub.register(&self.registry)?;
         self.revocations.register(&self.registry)

@@ -84,6 +84,8 @@ pub struct Admitted {
     pub expected: Expected,
     /// Who may keep the answer.
     pub audience: Audience,
+    /// Whether a cookie may have decided.
+    pub reads_cookies: bool,
     /// The moment until which it holds.
     pub until: Option<Until>,
     /// What whoever asks goes by.
@@ -179,7 +181,7 @@ async fn shapes(
     state.metrics.dropped(asked.dropped);
     let now = state.clock.now();
     let shape = endpoint.choose(&asked)?;
-    let (identity, now) = identify::for_shape(state, tenant, shape, &head.headers, now).await?;
+    let (identity, now) = identify::for_shape(state, tenant, shape, head, now).await?;
     ctx.credential = identity.as_deref().map(Identity::credential).cloned();
     require_identity(shape, identity.as_deref())?;
     if verb == Verb::Post {

@@ -22,6 +22,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use super::accepting::Accepting;
+use super::background;
 use super::body::BodyLimits;
 use super::connection::{ConnectionBook, ConnectionLimits, Guarded};
 use super::departure::Departure;
@@ -296,13 +297,8 @@ struct Background(Arc<State>);
 #[async_trait]
 impl BackgroundService for Background {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        let state = &self.0;
-        let loaded = state.loaded();
-        let addresses = loaded
-            .upstreams()
-            .map(|upstream| upstream.addresses().keep_fresh(&*state.clock));
         tokio::select! {
-            _ = futures_util::future::join_all(addresses) => {}
+            () = background::run(&self.0) => {}
             _ = shutdown.changed() => {}
         }
     }

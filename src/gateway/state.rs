@@ -101,6 +101,7 @@ pub struct Parts {
 pub struct State {
     loaded: ArcSwap<Loaded>,
     changes: watch::Sender<u64>,
+    replacements: watch::Sender<()>,
     /// Whether the process is going away.
     pub drain: Drain,
     /// The clocks.
@@ -147,6 +148,7 @@ impl State {
             authorizers,
             loaded: ArcSwap::new(Loaded::new(snapshot, Arc::new(Cache::new(DECISIONS_MAX)))),
             changes: watch::Sender::new(0),
+            replacements: watch::Sender::new(()),
             drain: Drain::default(),
             clock,
             metrics,
@@ -167,9 +169,21 @@ impl State {
 
     /// Serves another snapshot from now on; whatever waits for a tenant that is no longer the same is judged anew.
     pub fn replace(&self, snapshot: Snapshot) {
+        snapshot.inherit_keys(&self.loaded().snapshot);
         let next = Loaded::new(snapshot, Arc::clone(&self.loaded.load().decisions));
         let before = self.loaded.swap(Arc::clone(&next));
         before.end_all_but(&next.snapshot);
+        self.replacements.send_replace(());
+    }
+
+    /// Has everybody who waits judged anew: what was permitted may be permitted no longer.
+    pub fn judge_anew(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Tells of every snapshot that is served instead of another.
+    pub fn replacements(&self) -> watch::Receiver<()> {
+        self.replacements.subscribe()
     }
 
     /// Tells of every change after which all waits must be judged anew, besides those of their tenant.

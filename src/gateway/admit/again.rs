@@ -59,7 +59,7 @@ async fn judge_again(
     };
     let asked = Asked::parse(Verb::Get, query, endpoint.declared())?;
     let shape = endpoint.choose(&asked)?;
-    let (identity, now) = identify::for_shape(state, tenant, shape, &head.headers, now).await?;
+    let (identity, now) = identify::for_shape(state, tenant, shape, head, now).await?;
     let asking = Asking {
         head,
         path: endpoint.captures(),

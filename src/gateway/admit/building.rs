@@ -51,6 +51,7 @@ pub(super) fn build(
         credential: ctx.credential.clone(),
         epoch: ctx.epoch,
         audience: serving.audience,
+        reads_cookies: tenant.identity().reads_cookies(),
         lease: Arc::clone(tenant.lease()),
         shares: serving.shares,
         upstream,

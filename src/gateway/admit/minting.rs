@@ -28,7 +28,7 @@ pub(super) async fn mint(
     let minter = tenant.gatekeeper().minter.as_ref().ok_or_else(not_found)?;
     let now = state.clock.now();
     let headers = &session.req_header().headers;
-    let (identity, now) = identify::identify(state, tenant, headers, now).await?;
+    let (identity, now) = identify::identify(state, tenant, session.req_header(), now).await?;
     ctx.credential = identity.as_deref().map(Identity::credential).cloned();
     if identity.is_none() && minter.requires_identity() {
         return Err(identify::unknown());
