@@ -152,6 +152,11 @@ need_curl() {
     have curl || install "curl" curl
 }
 
+# Judges the unit; nothing of it is started.
+need_systemd() {
+    have systemd-analyze || install_stopped "systemd-analyze" systemd
+}
+
 need_shellcheck() {
     have shellcheck || install "shellcheck" shellcheck
 }
@@ -211,10 +216,10 @@ need_authorization_servers() {
     build_go spicedb github.com/authzed/spicedb "$spicedb_version" ./cmd/spicedb
 }
 
-[ $# -gt 0 ] || die "usage: scripts/need.sh rust|rust_lints|build|curl|node|postgres|shellcheck|bench|authorization_servers ..."
+[ $# -gt 0 ] || die "usage: scripts/need.sh rust|rust_lints|build|curl|node|postgres|systemd|shellcheck|bench|authorization_servers ..."
 for group in "$@"; do
     case $group in
-    rust | rust_lints | build | curl | node | postgres | shellcheck | bench | authorization_servers) "need_$group" ;;
+    rust | rust_lints | build | curl | node | postgres | systemd | shellcheck | bench | authorization_servers) "need_$group" ;;
     *) die "no such group: $group" ;;
     esac
 done
