@@ -34,7 +34,7 @@ lint: ## formatting, clippy, rustdoc, shellcheck
 test: test-rust test-clients ## all tests of every commit
 
 test-rust: ## the Rust tests alone
-	@$(NEED) rust build curl postgres
+	@$(NEED) rust build curl postgres systemd
 	$(CARGO) test --locked --workspace
 
 test-clients: ## Electric's TypeScript client against the real programs
@@ -44,8 +44,8 @@ test-clients: ## Electric's TypeScript client against the real programs
 	cd tests/clients && SHAPEGATE_PROGRAMS="$(PROGRAMS)" $(NPM) test
 
 test-long: test-clients ## before a release: many more random cases
-	@$(NEED) rust build curl postgres
-	PROPTEST_CASES=20000 $(CARGO) test --locked --workspace
+	@$(NEED) rust build curl postgres systemd
+	PROPTEST_CASES=20000 SHAPEGATE_UPGRADES=100 SHAPEGATE_STREAMS=10000 $(CARGO) test --locked --workspace
 
 test-vectors: ## Project Wycheproof's vectors: make test-vectors WYCHEPROOF=<a clone of it>
 	@$(NEED) rust build

@@ -152,6 +152,11 @@ need_curl() {
     have curl || install "curl" curl
 }
 
+# Judges the unit; nothing of it is started.
+need_systemd() {
+    have systemd-analyze || install_stopped "systemd-analyze" systemd
+}
+
 need_shellcheck() {
     have shellcheck || install "shellcheck" shellcheck
 }
@@ -177,10 +182,10 @@ perf_package() {
     fi
 }
 
-[ $# -gt 0 ] || die "usage: scripts/need.sh rust|rust_lints|build|curl|node|postgres|shellcheck|bench ..."
+[ $# -gt 0 ] || die "usage: scripts/need.sh rust|rust_lints|build|curl|node|postgres|systemd|shellcheck|bench ..."
 for group in "$@"; do
     case $group in
-    rust | rust_lints | build | curl | node | postgres | shellcheck | bench) "need_$group" ;;
+    rust | rust_lints | build | curl | node | postgres | systemd | shellcheck | bench) "need_$group" ;;
     *) die "no such group: $group" ;;
     esac
 done
