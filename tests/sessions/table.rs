@@ -282,7 +282,7 @@ async fn the_token_is_in_no_log_of_the_database_and_not_upstream() {
 #[tokio::test]
 async fn minting_knows_sessions_as_well() {
     let server = server().await;
-    let identity = method(&server, "ttl: 30s");
+    let identity = method(&server, "ttl: 10m");
     let text = format!(
         "identity:\n{identity}\n{SHAPES}gatekeeper:\n  mint: {{ path: \"/gatekeeper/{{table}}\", \
          url: \"https://sync.example.com/v1/shape\", keys: [ {{ alg: HS256, secret: {{ env: JWT_SECRET }}, kid: k }} ] }}\n  shapes: [users]\n"
