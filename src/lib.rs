@@ -12,6 +12,7 @@ pub mod identity;
 pub mod line;
 pub mod logging;
 pub mod outbound;
+pub mod postgres;
 pub mod process;
 pub mod questions;
 pub mod revocation;

@@ -152,12 +152,6 @@ fn what_comes_later_is_told_as_such() {
         ),
         (and("limits: { per_tenant: {} }\n"), "per_tenant"),
         (and("limits: { per_address: {} }\n"), "per_address"),
-        (identity("{ session: { url: 'http://app:3000' } }"), "session"),
-        (
-            identity("{ postgres: { url: { env: DATABASE_URL } } }"),
-            "postgres",
-        ),
-        (identity("{ api_keys: { file: keys.yaml } }"), "api_keys"),
     ] {
         one(&text, &format!("`{key}` is not yet supported"));
     }
