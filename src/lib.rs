@@ -11,4 +11,5 @@ pub mod identity;
 pub mod logging;
 pub mod outbound;
 pub mod questions;
+pub mod reload;
 pub mod tenant;

@@ -4,6 +4,7 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncode
 use shapegate_core::code::Code;
 
 use crate::hub::HubMetrics;
+use crate::reload::ReloadMetrics;
 
 /// The classes of a status, by its first digit less one.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -24,6 +25,8 @@ pub struct Metrics {
     pub in_flight: IntGauge,
     /// What the hub counts.
     pub hub: HubMetrics,
+    /// What reloading counts.
+    pub reload: ReloadMetrics,
 }
 
 impl Metrics {
@@ -60,6 +63,7 @@ impl Metrics {
             held: gauge("held_polls", "Long polls and streams that wait now.")?,
             in_flight: gauge("requests_in_flight", "Requests being served now.")?,
             hub: HubMetrics::new()?,
+            reload: ReloadMetrics::new()?,
         };
         metrics.register()?;
         Ok(metrics)
@@ -74,6 +78,7 @@ impl Metrics {
             .register(Box::new(self.dropped_parameters.clone()))?;
         self.registry.register(Box::new(self.held.clone()))?;
         self.registry.register(Box::new(self.in_flight.clone()))?;
+        self.reload.register(&self.registry)?;
         self.hub.register(&self.registry)
     }
 

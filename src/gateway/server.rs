@@ -6,15 +6,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use pingora_core::apps::HttpServerOptions;
 use pingora_core::connectors::ConnectorOptions;
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig, TcpSocketOptions};
 use pingora_core::protocols::TcpKeepalive;
 use pingora_core::server::configuration::{Opt, ServerConf};
-use pingora_core::server::{RunArgs, Server, ShutdownWatch};
+use pingora_core::server::{RunArgs, Server};
 use pingora_core::services::ServiceWithDependents;
-use pingora_core::services::background::{BackgroundService, background_service};
+use pingora_core::services::background::background_service;
 use pingora_core::services::listening::Service;
 use pingora_proxy::{HttpProxy, http_proxy};
 use thiserror::Error;
@@ -24,14 +23,16 @@ use super::connection::{ConnectionBook, ConnectionLimits, Guarded};
 use super::drain::DrainOnSignal;
 use super::ports::{self, ListenError};
 use super::request_id::RequestIds;
+use super::resolving::Resolving;
 use super::service::Gateway;
 use super::state::{HeadLimits, Parts, State};
-use super::tls::{self, TlsError};
+use super::tls::{self, Certificates, TlsError};
 use crate::admin::Metrics;
 use crate::admin::listener::{Admin, Hosts};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{AdminListen, ServerSettings, Tls};
+use crate::config::{AdminListen, ServerSettings};
 use crate::hub::Fetch;
+use crate::reload::{Fleet, Reloader, survive_hangups};
 use crate::tenant::Snapshot;
 
 /// Requests on one downstream connection before it is closed, so that what it grew is given back.
@@ -143,7 +144,17 @@ fn install_crypto() {
 /// # Errors
 /// When it cannot start.
 pub fn run(snapshot: Snapshot, settings: &ServerSettings) -> Result<(), ServeError> {
-    run_with(snapshot, settings, Vec::new())
+    serve(snapshot, settings, Vec::new(), None)
+}
+
+/// As [`run`], and as the files of `fleet` say from then on.
+///
+/// # Errors
+/// When it cannot start.
+pub fn run_fleet(fleet: Fleet) -> Result<(), ServeError> {
+    survive_hangups().map_err(|error| ServeError::Setup(error.to_string()))?;
+    let settings = fleet.server().clone();
+    serve(fleet.snapshot(), &settings, Vec::new(), Some(fleet))
 }
 
 /// As [`run`], with `services` beside the gateway.
@@ -155,19 +166,38 @@ pub fn run_with(
     settings: &ServerSettings,
     services: Vec<Box<dyn ServiceWithDependents>>,
 ) -> Result<(), ServeError> {
+    serve(snapshot, settings, services, None)
+}
+
+fn serve(
+    snapshot: Snapshot,
+    settings: &ServerSettings,
+    services: Vec<Box<dyn ServiceWithDependents>>,
+    fleet: Option<Fleet>,
+) -> Result<(), ServeError> {
     let state = &state(snapshot, settings, Arc::new(SystemClock))?;
     ports::check(settings)?;
+    if let Some(tls) = &settings.tls {
+        state.certificates.replace(tls)?;
+    }
     let mut server = Server::new_with_opt_and_conf(None::<Opt>, server_conf(threads()));
     server.bootstrap();
     let mut service = Service::new("gateway".to_owned(), app(state, settings, server_conf(threads())));
     for address in &settings.listen {
-        service.add_listener(listener(*address, settings.tls.as_ref())?);
+        service.add_listener(listener(
+            *address,
+            settings.tls.is_some().then_some(&state.certificates),
+        )?);
     }
     server.add_service(service);
     for (listener, hosts) in operators_listeners(settings) {
         server.add_service(Admin::service(Arc::clone(state), listener, hosts));
     }
-    server.add_service(background_service("background", Background(Arc::clone(state))));
+    server.add_service(background_service("names", Resolving(Arc::clone(state))));
+    if let Some(fleet) = fleet {
+        let reloader = Reloader::new(Arc::clone(state), fleet);
+        server.add_service(background_service("reload", reloader));
+    }
     server.add_services(services);
     server.run(RunArgs {
         shutdown_signal: Box::new(DrainOnSignal {
@@ -204,7 +234,7 @@ fn operators_listeners(settings: &ServerSettings) -> Vec<(ListenerConfig, Hosts)
 }
 
 /// One listening socket. Its read buffer is off: Pingora's default is 64 KiB a connection.
-fn listener(address: SocketAddr, tls: Option<&Tls>) -> Result<ListenerConfig, ServeError> {
+fn listener(address: SocketAddr, tls: Option<&Arc<Certificates>>) -> Result<ListenerConfig, ServeError> {
     let mut options = TcpSocketOptions::default();
     options.tcp_keepalive = Some(TcpKeepalive {
         idle: Duration::from_secs(60),
@@ -217,24 +247,6 @@ fn listener(address: SocketAddr, tls: Option<&Tls>) -> Result<ListenerConfig, Se
         .l4_buffer(L4BufferSettings::default().read(0));
     Ok(match tls {
         None => listener,
-        Some(tls) => listener.tls(tls::settings(tls)?),
+        Some(certificates) => listener.tls(tls::settings(certificates)?),
     })
-}
-
-/// What runs beside the requests.
-struct Background(Arc<State>);
-
-#[async_trait]
-impl BackgroundService for Background {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        let state = &self.0;
-        let loaded = state.loaded();
-        let addresses = loaded
-            .upstreams()
-            .map(|upstream| upstream.addresses().keep_fresh(&*state.clock));
-        tokio::select! {
-            _ = futures_util::future::join_all(addresses) => {}
-            _ = shutdown.changed() => {}
-        }
-    }
 }

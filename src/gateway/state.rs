@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::body::BodyLimits;
 use super::drain::Drain;
 use super::request_id::RequestIds;
+use super::tls::Certificates;
 use crate::admin::Metrics;
 use crate::clock::Clock;
 use crate::hub::fetch::SharedFetch;
@@ -98,6 +99,9 @@ pub struct Parts {
 pub struct State {
     loaded: ArcSwap<Loaded>,
     changes: watch::Sender<u64>,
+    swaps: watch::Sender<u64>,
+    /// What TLS is served with.
+    pub certificates: Arc<Certificates>,
     /// Whether the process is going away.
     pub drain: Drain,
     /// The clocks.
@@ -137,6 +141,8 @@ impl State {
         Arc::new(Self {
             loaded: ArcSwap::new(Loaded::new(snapshot, Arc::new(Cache::new(DECISIONS_MAX)))),
             changes: watch::Sender::new(0),
+            swaps: watch::Sender::new(0),
+            certificates: Arc::default(),
             drain: Drain::default(),
             clock,
             metrics,
@@ -159,6 +165,12 @@ impl State {
         let next = Loaded::new(snapshot, Arc::clone(&self.loaded.load().decisions));
         let before = self.loaded.swap(Arc::clone(&next));
         before.end_all_but(&next.snapshot);
+        self.swaps.send_modify(|count| *count += 1);
+    }
+
+    /// Tells of every snapshot that takes another's place.
+    pub fn swaps(&self) -> watch::Receiver<u64> {
+        self.swaps.subscribe()
     }
 
     /// Tells of every change after which all waits must be judged anew, besides those of their tenant.
