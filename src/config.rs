@@ -18,6 +18,7 @@ mod gatekeeper;
 mod host;
 mod identity;
 mod keys;
+mod leaving;
 mod merge;
 mod network;
 mod opened;
@@ -52,6 +53,7 @@ pub use gatekeeper::{
 };
 pub use host::is_label;
 pub use identity::{IdentitySettings, LIFETIME_MAX_DEFAULT};
+pub use leaving::Leaving;
 pub use network::{Network, NetworkError};
 pub use opened::{Opened, RefusedTenant};
 pub use path::{

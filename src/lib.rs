@@ -10,6 +10,7 @@ pub mod hub;
 pub mod identity;
 pub mod logging;
 pub mod outbound;
+pub mod process;
 pub mod questions;
 pub mod reload;
 pub mod tenant;

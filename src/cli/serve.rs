@@ -3,6 +3,7 @@
 use super::ConfigFiles;
 use super::output::{count, warn};
 use crate::config::Machine;
+use crate::process::Arrival;
 use crate::reload::{Fleet, Looked};
 use crate::{gateway, logging};
 use std::process::ExitCode;
@@ -10,24 +11,35 @@ use std::sync::Arc;
 
 pub(super) fn run(files: &ConfigFiles) -> ExitCode {
     logging::start();
-    let fleet = match Fleet::load(files.config.clone(), Arc::new(Machine)) {
-        Ok((fleet, looked)) => {
-            complain(&looked);
-            fleet
-        }
-        Err(refused) => {
-            let errors = count(refused.problems().errors(), "error");
-            warn(&format!("{refused}\nThe configuration is refused: {errors}.\n"));
+    let arrival = match Arrival::detect() {
+        Ok(arrival) => arrival,
+        Err(error) => {
+            warn(&format!("error: {error}\n"));
             return ExitCode::FAILURE;
         }
     };
-    match gateway::run_fleet(fleet) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            warn(&format!("error: {error}\n"));
-            ExitCode::FAILURE
-        }
+    let predecessor = arrival.predecessor.clone();
+    let Err(complaint) = serve(files, arrival) else {
+        return ExitCode::SUCCESS;
+    };
+    warn(&complaint);
+    if let Some(predecessor) = predecessor {
+        predecessor.failed(&complaint);
     }
+    ExitCode::FAILURE
+}
+
+fn serve(files: &ConfigFiles, arrival: Arrival) -> Result<(), String> {
+    let (fleet, looked) = Fleet::load(files.config.clone(), Arc::new(Machine)).map_err(|refused| {
+        let errors = count(refused.problems().errors(), "error");
+        format!("{refused}\nThe configuration is refused: {errors}.\n")
+    })?;
+    // Whoever serves all tenants is not replaced by somebody who serves some of them.
+    if arrival.predecessor.is_some() && looked.refused.refuse() {
+        return Err(looked.refused.render());
+    }
+    complain(&looked);
+    gateway::run_fleet(fleet, arrival).map_err(|error| format!("error: {error}\n"))
 }
 
 /// Tells every warning, and what is wrong with tenants that are not served.

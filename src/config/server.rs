@@ -1,6 +1,7 @@
 //! `server`, `admin`, `health` and `limits`: what the process listens on and how much it takes.
 
 use super::files::NamedFile;
+use super::leaving::{self, Leaving};
 use super::network::Network;
 use super::reading::{Reading, Section};
 use super::yaml::{Kind, Node};
@@ -29,6 +30,8 @@ pub struct ServerSettings {
     pub admin: AdminListen,
     /// Health and metrics for others, read-only.
     pub health: Option<SocketAddr>,
+    /// How it goes away.
+    pub leaving: Leaving,
     /// How much is taken.
     pub limits: Limits,
 }
@@ -113,7 +116,10 @@ pub(super) fn server(
     reading: &mut Reading<'_>,
     [server, admin, health, limits]: [Option<&Node>; 4],
 ) -> Option<ServerSettings> {
-    let public = server.map_or_else(|| Some(Public::default()), |node| public(reading, node));
+    let public = match server {
+        Some(node) => public(reading, node),
+        None => leaving::leaving(reading, None).map(Public::with),
+    };
     let admin = admin.map_or(Some(AdminListen::Tcp(ADMIN_DEFAULT)), |node| {
         admin_listen(reading, node)
     });
@@ -124,12 +130,14 @@ pub(super) fn server(
         tls,
         trusted_proxies,
         cache_status,
+        leaving,
     } = public?;
     Some(ServerSettings {
         listen,
         tls,
         trusted_proxies,
         cache_status,
+        leaving,
         admin: admin?,
         health: health?,
         limits: limits?,
@@ -141,11 +149,13 @@ struct Public {
     tls: Option<Tls>,
     trusted_proxies: Vec<Network>,
     cache_status: bool,
+    leaving: Leaving,
 }
 
-impl Default for Public {
-    fn default() -> Self {
+impl Public {
+    fn with(leaving: Leaving) -> Self {
         Self {
+            leaving,
             listen: vec![LISTEN_DEFAULT],
             tls: None,
             trusted_proxies: Vec::new(),
@@ -167,8 +177,10 @@ fn public(reading: &mut Reading<'_>, node: &Node) -> Option<Public> {
     let cache_status = section
         .get(reading, "cache_status")
         .map(|entry| reading.boolean(&entry.value, "cache_status"));
+    let leaving = leaving::leaving(reading, Some(&mut section));
     section.finish(reading);
     Some(Public {
+        leaving: leaving?,
         cache_status: cache_status.unwrap_or(Some(false))?,
         listen: listen.unwrap_or_else(|| Some(vec![LISTEN_DEFAULT]))?,
         tls: tls.map_or(Some(None), |tls| tls.map(Some))?,
@@ -278,7 +290,7 @@ fn certificate(reading: &mut Reading<'_>, node: &Node) -> Option<Certificate> {
     let chain_file = chain.and_then(|entry| reading.file(&entry.value, "certificate"));
     let key_file = key.and_then(|entry| reading.file(&entry.value, "key"));
     let (chain_file, key_file) = (chain_file?, key_file?);
-    reading.warn_if_world_readable(&key_file);
+    reading.refuse_world_readable(&key_file)?;
     fitting(reading, chain_file, key_file)
 }
 

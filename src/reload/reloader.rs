@@ -174,6 +174,10 @@ fn differing(before: &ServerSettings, now: &ServerSettings) -> Vec<&'static str>
             before.trusted_proxies != now.trusted_proxies,
         ),
         ("server.cache_status", before.cache_status != now.cache_status),
+        (
+            "server.shutdown_delay, grace_period or upgrade_socket",
+            before.leaving != now.leaving,
+        ),
         ("admin", before.admin != now.admin),
         ("health", before.health != now.health),
         ("limits", before.limits != now.limits),

@@ -84,7 +84,7 @@ impl Directory {
         let is_group = selection.is_some_and(|selection| selection.claim.is_some());
         match entry {
             Entry::Unserved(_) if !is_group => {
-                self.unserved.get_or_insert_default().put(id, selection, entry)
+                self.unserved.get_or_insert_default().put(id, selection, entry);
             }
             Entry::Served(_) | Entry::Unserved(_) => self.put(id, selection, entry),
         }

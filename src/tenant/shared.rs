@@ -4,10 +4,13 @@ use crate::hub::addresses::Addresses;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+/// Addresses by host and port, as long as somebody needs them.
+type AddressBook = HashMap<(Box<str>, u16), Weak<Addresses>>;
+
 /// What tenants share, from one snapshot to the next.
 #[derive(Default)]
 pub struct Shared {
-    addresses: Mutex<HashMap<(Box<str>, u16), Weak<Addresses>>>,
+    addresses: Mutex<AddressBook>,
 }
 
 impl Shared {

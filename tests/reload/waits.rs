@@ -16,7 +16,7 @@ async fn a_rule_that_takes_a_permission_ends_the_tenants_polls_and_nobody_elses(
     world.files.tenant("acme", NOBODY);
     world.look().await;
     assert_eq!(acme.ended().await.status, 403);
-    world.gateway.origin.insert("users", row());
+    world.gateway.origin.insert("users", row()).unwrap();
     let answer = soon(beta.client.answer()).await.unwrap();
     assert!(
         answer.text().contains("Eve"),
@@ -44,7 +44,7 @@ async fn a_change_that_leaves_the_decision_leaves_the_poll_and_its_request_to_th
     std::fs::write(main, format!("# read anew as a whole\n{text}")).unwrap();
     world.look().await;
     assert_eq!(world.gateway.state.metrics.held.get(), 1);
-    world.gateway.origin.insert("users", row());
+    world.gateway.origin.insert("users", row()).unwrap();
     let answer = soon(acme.client.answer()).await.unwrap();
     assert!(answer.text().contains("Eve"));
     world.gateway.received_nothing();
@@ -58,7 +58,7 @@ async fn a_tenant_that_is_removed_ends_its_polls_and_is_not_found_while_others_s
     world.look().await;
     assert_eq!(acme.ended().await.status, 404);
     until("only the other waits", || world.gateway.origin.waiting() == 1).await;
-    world.gateway.origin.insert("users", row());
+    world.gateway.origin.insert("users", row()).unwrap();
     assert!(soon(beta.client.answer()).await.unwrap().text().contains("Eve"));
 }
 

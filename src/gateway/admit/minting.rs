@@ -5,7 +5,9 @@ use shapegate_core::code::Refusal;
 use shapegate_core::policy::{Access, RequestFacts};
 use shapegate_core::request::{Asked, MintBody};
 
-use super::{Admission, RequestHeaders, body, identify, not_found, target};
+use super::head::{not_found, target};
+use super::judging::RequestHeaders;
+use super::{Admission, body, identify};
 use crate::gateway::state::{Loaded, State};
 use crate::tenant::Tenant;
 

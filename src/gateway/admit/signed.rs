@@ -12,7 +12,9 @@ use shapegate_core::policy::require_shape;
 use shapegate_core::request::{Asked, Declared, Verb};
 use shapegate_core::time::Now;
 
-use super::{Admission, Serving, body, not_found, permit, target};
+use super::building::Serving;
+use super::head::{not_found, target};
+use super::{Admission, body, permit};
 use crate::gatekeeper::Verifier;
 use crate::gateway::context::RequestContext;
 use crate::gateway::state::State;

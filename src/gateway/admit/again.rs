@@ -1,0 +1,72 @@
+//! Judging once more what waits: the rules, the keys or the time may have changed.
+
+use std::sync::Arc;
+
+use pingora_http::RequestHeader;
+use pingora_proxy::Session;
+use shapegate_core::code::Refusal;
+use shapegate_core::permit::Allowed;
+use shapegate_core::request::{Asked, Verb};
+use shapegate_core::time::Until;
+
+use super::head::{not_found, target};
+use super::judging::{Asking, decide};
+use super::{Admitted, identify, signed};
+use crate::gateway::choose;
+use crate::gateway::cors::CorsGrant;
+use crate::gateway::state::{Loaded, State};
+use crate::tenant::{Found, Lease, Tenant};
+
+/// The lease under which a waiting request is still permitted, for the same shape of the same upstream and no
+/// less long; none when it is not.
+pub async fn renew(state: &State, session: &Session, admitted: &Admitted) -> Option<Arc<Lease>> {
+    let _turn = admitted.lease.turn().await?;
+    let loaded = state.loaded();
+    let again = Box::pin(judge_again(state, &loaded, session.req_header())).await;
+    let (allowed, tenant) = again.ok()?;
+    let same = tenant.id() == admitted.lease.tenant()
+        && allowed.definition() == admitted.permit.definition()
+        && tenant.upstream().is_same_place(&admitted.upstream)
+        && holds_as_long(allowed.until(), admitted.until);
+    same.then(|| Arc::clone(tenant.lease()))
+}
+
+/// Whether what is decided now ends no earlier than what was.
+fn holds_as_long(now: Option<Until>, before: Option<Until>) -> bool {
+    match (now, before) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(now), Some(before)) => now.wall >= before.wall,
+    }
+}
+
+/// Judges a request without a body anew.
+async fn judge_again(
+    state: &State,
+    loaded: &Loaded,
+    head: &RequestHeader,
+) -> Result<(Arc<Allowed>, Arc<Tenant>), Refusal> {
+    let tenant = choose::tenant(&loaded.snapshot, head, &mut CorsGrant::default())?;
+    let (path, query) = target(head)?;
+    let now = state.clock.now();
+    let endpoint = match tenant.find(path) {
+        Some(Found::Shapes(endpoint)) => endpoint,
+        Some(Found::Signed { .. }) => {
+            let verifier = tenant.gatekeeper().verifier.as_ref().ok_or_else(not_found)?;
+            let (_, allowed) = signed::judge(verifier, head, Verb::Get, now)?;
+            return Ok((allowed, Arc::clone(tenant)));
+        }
+        _ => return Err(not_found()),
+    };
+    let asked = Asked::parse(Verb::Get, query, endpoint.declared())?;
+    let shape = endpoint.choose(&asked)?;
+    let (identity, now) = identify::for_shape(state, tenant, shape, &head.headers, now).await?;
+    let asking = Asking {
+        head,
+        path: endpoint.captures(),
+        identity: identity.as_deref(),
+        now,
+    };
+    let allowed = decide(loaded, shape, &asking, &asked)?;
+    Ok((allowed, Arc::clone(tenant)))
+}
