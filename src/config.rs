@@ -20,6 +20,7 @@ mod identity;
 mod keys;
 mod leaving;
 mod merge;
+mod moment;
 mod network;
 mod opened;
 mod path;
@@ -27,6 +28,7 @@ mod policy;
 mod print;
 mod problem;
 mod reading;
+mod revocations;
 mod rivals;
 mod rules;
 mod scalar;
@@ -49,11 +51,12 @@ pub use electric::{Authority, ElectricSettings, ElectricUrl};
 pub use files::KEY_FILE_BYTES_MAX;
 pub use gatekeeper::{
     GatekeeperSettings, KeyOrigin, MintSetting, MintShapeSetting, SigningKeySetting, TTL_DEFAULT,
-    VERIFY_PATHS_MAX, VerifySetting, moment_text,
+    VERIFY_PATHS_MAX, VerifySetting,
 };
 pub use host::is_label;
 pub use identity::{IdentitySettings, LIFETIME_MAX_DEFAULT};
 pub use leaving::Leaving;
+pub use moment::moment_text;
 pub use network::{Network, NetworkError};
 pub use opened::{Opened, RefusedTenant};
 pub use path::{
@@ -62,6 +65,7 @@ pub use path::{
 pub use policy::{CheckedShape, DEFAULT_TENANT};
 pub use print::REDACTED;
 pub use problem::{Problem, Problems, Severity};
+pub use revocations::{RevocationFile, requested_revocations, revocations_of};
 pub use rivals::{Rivalry, TenantClaims, rivalries};
 pub use rules::{ParamSetting, RULES_MAX, RowsSetting, RuleSettings};
 pub use scalar::read_duration;

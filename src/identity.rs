@@ -51,7 +51,7 @@ pub use mapping::{ClaimKind, ClaimMapping, ClaimMappingError, ClaimPath, ClaimPa
 pub use memory::MemoryLimits;
 pub use naming::claimed;
 
-pub(crate) use claims::issuer as issuer_claim;
+pub(crate) use claims::{ORIGINS_MAX, issuer as issuer_claim, subject};
 pub(crate) use fault::{Fault, quoted};
 pub(crate) use issuer::{Issuer, VerifiedClaims};
 pub(crate) use jws::Jws;
@@ -318,6 +318,7 @@ pub const fn challenge(code: Code) -> Option<&'static str> {
     match code {
         Code::TokenMissing => Some("Bearer"),
         Code::TokenInvalid => Some(r#"Bearer error="invalid_token", error_description="token_invalid""#),
+        Code::TokenRevoked => Some(r#"Bearer error="invalid_token", error_description="token_revoked""#),
         Code::TokenExpired => Some(r#"Bearer error="invalid_token", error_description="token_expired""#),
         _ => None,
     }

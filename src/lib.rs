@@ -13,4 +13,5 @@ pub mod outbound;
 pub mod process;
 pub mod questions;
 pub mod reload;
+pub mod revocation;
 pub mod tenant;

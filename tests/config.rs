@@ -23,6 +23,8 @@ mod gatekeeper;
 mod merge;
 #[path = "config/messages.rs"]
 mod messages;
+#[path = "config/operators.rs"]
+mod operators;
 #[path = "config/refused.rs"]
 mod refused;
 #[path = "config/routes.rs"]

@@ -19,6 +19,8 @@ mod edge;
 mod keys;
 #[path = "gatekeeper/minting.rs"]
 mod minting;
+#[path = "gatekeeper/revocations.rs"]
+mod revocations;
 #[path = "gatekeeper/rotation.rs"]
 mod rotation;
 #[path = "gatekeeper/waits.rs"]

@@ -19,6 +19,8 @@ mod limits;
 mod program;
 #[path = "operations/reloading.rs"]
 mod reloading;
+#[path = "operations/revocations.rs"]
+mod revocations;
 #[path = "operations/starting.rs"]
 mod starting;
 #[path = "operations/stopping.rs"]

@@ -5,6 +5,7 @@ use shapegate_core::code::Code;
 
 use crate::hub::HubMetrics;
 use crate::reload::ReloadMetrics;
+use crate::revocation::RevocationMetrics;
 
 /// The classes of a status, by its first digit less one.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -27,6 +28,8 @@ pub struct Metrics {
     pub hub: HubMetrics,
     /// What reloading counts.
     pub reload: ReloadMetrics,
+    /// What is counted of revocations.
+    pub revocations: RevocationMetrics,
 }
 
 impl Metrics {
@@ -64,6 +67,7 @@ impl Metrics {
             in_flight: gauge("requests_in_flight", "Requests being served now.")?,
             hub: HubMetrics::new()?,
             reload: ReloadMetrics::new()?,
+            revocations: RevocationMetrics::new()?,
         };
         metrics.register()?;
         Ok(metrics)
@@ -79,7 +83,8 @@ impl Metrics {
         self.registry.register(Box::new(self.held.clone()))?;
         self.registry.register(Box::new(self.in_flight.clone()))?;
         self.reload.register(&self.registry)?;
-        self.hub.register(&self.registry)
+        self.hub.register(&self.registry)?;
+        self.revocations.register(&self.registry)
     }
 
     /// A request was answered with `status`.

@@ -118,6 +118,25 @@ fn as_read(node: &Node, shown: &Shown) -> Out {
     }
 }
 
+fn admin_defaults(root: &mut Out, admin: &AdminListen) {
+    let listen = match admin {
+        AdminListen::Off => plain("off"),
+        AdminListen::Tcp(address) => Out::Map(vec![("listen".to_owned(), Out::Text(address.to_string()))]),
+        AdminListen::Unix(path) => Out::Map(vec![(
+            "listen".to_owned(),
+            Out::Text(format!("unix:{}", path.display())),
+        )]),
+    };
+    match listen {
+        Out::Map(listen) => put_in(root, "admin", |out| {
+            for (key, value) in listen {
+                put(out, &key, value);
+            }
+        }),
+        off => put(root, "admin", off),
+    }
+}
+
 fn server_defaults(root: &mut Out, server: &ServerSettings) {
     put_in(root, "server", |out| {
         put(
@@ -148,15 +167,7 @@ fn server_defaults(root: &mut Out, server: &ServerSettings) {
             put(out, "upgrade_socket", Out::Text(path.display().to_string()));
         }
     });
-    let admin = match &server.admin {
-        AdminListen::Off => plain("off"),
-        AdminListen::Tcp(address) => Out::Map(vec![("listen".to_owned(), Out::Text(address.to_string()))]),
-        AdminListen::Unix(path) => Out::Map(vec![(
-            "listen".to_owned(),
-            Out::Text(format!("unix:{}", path.display())),
-        )]),
-    };
-    put(root, "admin", admin);
+    admin_defaults(root, &server.admin);
     put_in(root, "limits", |out| {
         let limits = &server.limits;
         let size = |bytes: usize| Out::Plain(size_text(u64::try_from(bytes).unwrap_or(u64::MAX)));

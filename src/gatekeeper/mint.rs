@@ -22,7 +22,7 @@ use shapegate_core::value::Value;
 use super::jwks::KeySet;
 use super::keys::SigningKeys;
 use super::path::{self, MintPath};
-use crate::identity::{SKEW, TOKEN_BYTES_MAX};
+use crate::identity::{ORIGINS_MAX, SKEW, TOKEN_BYTES_MAX};
 
 /// The longest life of a token.
 pub const TTL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -123,6 +123,9 @@ struct Claims<'a> {
     nbf: i64,
     exp: i64,
     jti: String,
+    /// The caller's own token, so that this one ends with it when that is revoked.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    origin_jti: Vec<&'a str>,
     shape: &'a SignedShape,
 }
 
@@ -284,6 +287,7 @@ impl Minter {
             nbf: iat,
             exp,
             jti: random_id().map_err(|error| failed(error.to_string()))?,
+            origin_jti: identity.map(origins).unwrap_or_default(),
             shape,
         };
         let claims = serde_json::to_vec(&claims).map_err(|error| failed(error.to_string()))?;
@@ -349,6 +353,11 @@ fn too_large() -> Refusal {
         "What you may sync does not fit into a token: the rule should select by a membership subquery \
          (IN (SELECT …)) instead of a list.",
     )
+}
+
+fn origins(identity: &Identity) -> Vec<&str> {
+    let ids = identity.credential().token_ids.iter();
+    ids.take(ORIGINS_MAX).map(|id| &**id).collect()
 }
 
 fn random_id() -> Result<String, getrandom::Error> {

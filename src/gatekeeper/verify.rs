@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use shapegate_core::code::{Code, Refusal};
+use shapegate_core::credential::Credential;
 use shapegate_core::definition::Log;
 use shapegate_core::handle::HandleTagger;
 use shapegate_core::permit::Allowed;
@@ -15,7 +16,7 @@ use shapegate_core::time::{Now, UnixMillis, Until};
 
 use crate::identity::{
     AudienceRule, CredentialHeaders, Fault, Issuer, IssuerError, IssuerSource, Jws, MemoryLimits, Remembered,
-    SHAPE_TOKEN_TYPE, TokenMemory, VerifiedClaims, issuer_claim, quoted, read_claims,
+    SHAPE_TOKEN_TYPE, TokenMemory, VerifiedClaims, issuer_claim, quoted, read_claims, subject,
 };
 
 use super::keys::SigningKeys;
@@ -47,8 +48,16 @@ pub struct ShapeToken {
     shape: SignedShape,
     issuer: Arc<str>,
     until: Until,
+    credential: Arc<Credential>,
     /// What was first asked with it, and allowed: a client asks in one way, for one log or the other.
     answered: [OnceLock<(AskedDefinition, Arc<Allowed>)>; 2],
+}
+
+impl ShapeToken {
+    /// What it goes by.
+    pub fn credential(&self) -> &Arc<Credential> {
+        &self.credential
+    }
 }
 
 impl Remembered for ShapeToken {
@@ -153,8 +162,12 @@ impl Verifier {
             .issuers
             .get(&name)
             .ok_or_else(|| Fault::IssuerUnknown(quoted(&name)))?;
-        let VerifiedClaims { claims, end } =
-            issuer.verify_claims(&jws, claims, now, &self.signatures_checked)?;
+        let VerifiedClaims {
+            claims,
+            end,
+            mut credential,
+        } = issuer.verify_claims(&jws, claims, now, &self.signatures_checked)?;
+        credential.subject = subject(&claims)?;
         let key_end = jws
             .header
             .kid
@@ -169,6 +182,7 @@ impl Verifier {
             shape: SignedShape::read(claims.get("shape")).map_err(Fault::Shape)?,
             issuer: Arc::clone(issuer.name()),
             until: Until::at_wall(now, end),
+            credential: Arc::new(credential),
             answered: [const { OnceLock::new() }; 2],
         })
     }

@@ -2,6 +2,7 @@
 
 mod again;
 mod building;
+mod credentials;
 mod head;
 mod identify;
 mod judging;
@@ -15,6 +16,8 @@ use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use shapegate_core::answer::{Audience, Expected};
 use shapegate_core::code::{Code, Refusal};
+use shapegate_core::credential::Credential;
+use shapegate_core::identity::Identity;
 use shapegate_core::permit::{Allowed, Permit};
 use shapegate_core::policy::Withheld;
 use shapegate_core::request::{Asked, Verb};
@@ -38,6 +41,7 @@ use crate::hub::{Upstream, Wanted};
 use crate::tenant::{Endpoint, Found, Lease, Tenant};
 
 pub use self::again::renew;
+pub use self::credentials::is_revoked;
 pub(super) use self::head::{not_found, target};
 
 /// What becomes of a request.
@@ -80,6 +84,10 @@ pub struct Admitted {
     pub audience: Audience,
     /// The moment until which it holds.
     pub until: Option<Until>,
+    /// What whoever asks goes by.
+    pub credential: Option<Arc<Credential>>,
+    /// The epoch of revocations that it was admitted in.
+    pub epoch: u64,
 }
 
 impl Admitted {
@@ -110,6 +118,7 @@ pub async fn admit(
     session: &mut Session,
     ctx: &mut RequestContext,
 ) -> Result<Admission, Refusal> {
+    ctx.epoch = state.revocations.epoch();
     let loaded = state.loaded();
     let framed = framing::check(session.as_downstream());
     if framed.is_err() {
@@ -137,7 +146,7 @@ pub async fn admit(
     match found {
         Found::Shapes(endpoint) => shapes(state, &loaded, session, ctx, tenant, verb, &endpoint).await,
         Found::Signed { .. } => Box::pin(signed::admit(state, session, ctx, tenant, verb)).await,
-        Found::Mint(table) => Box::pin(minting::mint(state, &loaded, session, tenant, &table)).await,
+        Found::Mint(table) => Box::pin(minting::mint(state, &loaded, session, ctx, tenant, &table)).await,
         Found::PublicKeys => public_keys(tenant, state.clock.now()),
         Found::Health => {
             let health = upstream.health().state(upstream, &state.fetch, &*state.clock);
@@ -157,7 +166,7 @@ async fn shapes(
     state: &State,
     loaded: &Loaded,
     session: &mut Session,
-    ctx: &RequestContext,
+    ctx: &mut RequestContext,
     tenant: &Tenant,
     verb: Verb,
     endpoint: &Endpoint<'_>,
@@ -169,6 +178,7 @@ async fn shapes(
     let now = state.clock.now();
     let shape = endpoint.choose(&asked)?;
     let (identity, now) = identify::for_shape(state, tenant, shape, &head.headers, now).await?;
+    ctx.credential = identity.as_deref().map(Identity::credential).cloned();
     require_identity(shape, identity.as_deref())?;
     if verb == Verb::Post {
         body::check_head(&session.req_header().headers, state.body_limits)?;

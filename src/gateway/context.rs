@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use shapegate_core::answer::rejected;
 use shapegate_core::code::{Code, Refusal};
+use shapegate_core::credential::Credential;
 use shapegate_core::limits::ERROR_BODY_BYTES_MAX;
 
 use super::admit::Admitted;
@@ -66,6 +67,10 @@ pub struct RequestContext {
     pub refusal: Option<Refusal>,
     /// What replaces an upstream's body.
     pub replacement: Option<Replacement>,
+    /// What whoever asks goes by.
+    pub credential: Option<Arc<Credential>>,
+    /// The epoch of revocations in which it came.
+    pub epoch: u64,
     /// Whether the answer must be fetched again by the way that looks at its first bytes.
     pub refetch: bool,
     metrics: Arc<Metrics>,
@@ -81,6 +86,8 @@ impl RequestContext {
             cors: CorsGrant::default(),
             refusal: None,
             replacement: None,
+            credential: None,
+            epoch: 0,
             refetch: false,
             metrics,
         }

@@ -10,7 +10,7 @@ use shapegate_core::code::Refusal;
 use shapegate_core::time::{Monotonic, Until};
 use tokio::sync::watch;
 
-use super::admit::{Admitted, renew};
+use super::admit::{Admitted, is_revoked, renew};
 use super::answer::{self, Reply};
 use super::state::State;
 use crate::hub::shared::{Cut, Reader, Start};
@@ -35,6 +35,7 @@ struct Ends<'a> {
     admitted: &'a Admitted,
     changes: watch::Receiver<u64>,
     lease: Pin<Box<dyn Future<Output = ()> + Send>>,
+    revocations: watch::Receiver<u64>,
     permission: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     drain: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
 }
@@ -53,18 +54,24 @@ impl<'a> Ends<'a> {
         let permission = admitted
             .until
             .map(|until: Until| state.clock.sleep_until(until.monotonic));
+        let mut revocations = state.revocations.subscribe();
+        if *revocations.borrow() != admitted.epoch {
+            // Something was revoked after this was admitted, and before anybody listened.
+            revocations.mark_changed();
+        }
         Self {
             state,
             admitted,
             changes: state.changes(),
             lease: Box::pin(admitted.lease.over()),
+            revocations,
             permission: permission.map(|sleep| sleep as _),
             drain: Box::pin(state.drain.turn(&*state.clock)),
         }
     }
 
-    /// Waits for `coming` and for everything that may end the wait before. What is finite is ended by its client
-    /// and by its permission's time alone: changes and a drain let it finish.
+    /// Waits for `coming` and for everything that may end the wait before. What is finite is ended by its client,
+    /// by its permission's time and by a revocation: other changes and a drain let it finish.
     ///
     /// What ends the permission is looked at first: an answer that comes at the same moment is not handed out.
     async fn race<T>(&mut self, session: &mut Session, coming: impl Future<Output = T>) -> First<T> {
@@ -74,6 +81,9 @@ impl<'a> Ends<'a> {
             tokio::select! {
                 biased;
                 () = ended(&mut self.permission) => return First::Early(Early::Permission),
+                () = revoked(&mut self.revocations, self.state, self.admitted) => {
+                    return First::Early(Early::Permission);
+                }
                 // The sender lives in the state, which outlives this, so that there always is a change.
                 _ = self.changes.changed(), if waits => {}
                 () = &mut self.lease, if waits => {}
@@ -103,6 +113,17 @@ async fn left(session: &mut Session) -> Box<pingora_core::Error> {
     match session.as_downstream_mut().read_body_or_idle(true).await {
         Err(error) => error.into_down(),
         Ok(_) => std::future::pending().await,
+    }
+}
+
+/// Resolves once what the request came with is revoked.
+async fn revoked(changes: &mut watch::Receiver<u64>, state: &State, admitted: &Admitted) {
+    loop {
+        // The sender lives in the state, which outlives this.
+        _ = changes.changed().await;
+        if is_revoked(state, admitted) {
+            return;
+        }
     }
 }
 
@@ -180,13 +201,17 @@ impl Wait<'_> {
     }
 
     /// What has come may be handed out at the pace of the client, as it was permitted as a whole; what has not
-    /// come when the permission ends is not waited for.
+    /// come when the permission ends is not waited for. A revocation ends both.
     async fn body(&mut self, session: &mut Session) -> pingora_core::Result<()> {
         loop {
+            let ends = &mut self.ends;
             let piece = tokio::select! {
                 biased;
+                () = revoked(&mut ends.revocations, ends.state, ends.admitted) => {
+                    return Err(answer::revoked());
+                }
                 piece = self.reader.next() => piece,
-                () = ended(&mut self.ends.permission) => return Err(broken_off("the permission ended")),
+                () = ended(&mut ends.permission) => return Err(broken_off("the permission ended")),
                 error = left(session) => return Err(error),
             };
             match piece.map_err(|cut| self.broken_off(&cut))? {

@@ -6,15 +6,16 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use pingora_core::apps::HttpServerOptions;
 use pingora_core::apps::http_app::HttpServer;
 use pingora_core::connectors::ConnectorOptions;
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig, TcpSocketOptions};
 use pingora_core::protocols::TcpKeepalive;
 use pingora_core::server::configuration::{Opt, ServerConf};
-use pingora_core::server::{RunArgs, Server};
+use pingora_core::server::{RunArgs, Server, ShutdownWatch};
 use pingora_core::services::ServiceWithDependents;
-use pingora_core::services::background::background_service;
+use pingora_core::services::background::{BackgroundService, background_service};
 use pingora_core::services::listening::Service;
 use pingora_proxy::{HttpProxy, http_proxy};
 use thiserror::Error;
@@ -30,15 +31,16 @@ use super::resolving::Resolving;
 use super::service::Gateway;
 use super::state::{HeadLimits, Parts, State};
 use super::tls::{self, Certificates, TlsError};
-use crate::admin::Metrics;
-use crate::admin::listener::{Admin, Hosts};
+use crate::admin::listener::{Admin, Audience};
+use crate::admin::{AdminToken, Metrics};
 use crate::clock::{Clock, SystemClock};
-use crate::config::ServerSettings;
+use crate::config::{RevocationFile, ServerSettings};
 use crate::hub::Fetch;
 use crate::process::sockets::UNIX_MODE;
 use crate::process::successor::Program;
 use crate::process::{Arrival, ListenError, Socket, Sockets, open_files};
 use crate::reload::{Fleet, Reloader, survive_hangups};
+use crate::revocation::{self, Revocations, Source};
 use crate::tenant::Snapshot;
 
 /// Requests on one downstream connection before it is closed, so that what it grew is given back.
@@ -115,6 +117,12 @@ pub fn state(
 ) -> Result<Arc<State>, ServeError> {
     install_crypto();
     let metrics = Metrics::new().map_err(|error| ServeError::Setup(error.to_string()))?;
+    let revocations = Revocations::new(metrics.revocations.clone());
+    if let Some(file) = &settings.revocations {
+        let entries = file.entries.iter().cloned();
+        let replaced = revocations.replace(Source::File, entries, clock.now().wall);
+        replaced.map_err(|error| ServeError::Setup(error.to_string()))?;
+    }
     let start = getrandom::u64().map_err(|error| ServeError::Setup(error.to_string()))?;
     let options = ConnectorOptions::from_server_conf(&server_conf(threads()));
     let limits = &settings.limits;
@@ -133,6 +141,7 @@ pub fn state(
                 header_bytes_max: limits.header_bytes_max,
                 headers_max: HEADERS_MAX,
             },
+            revocations: Arc::new(revocations),
             hub_bytes_max: limits.hub_bytes_max,
             tells_source: settings.cache_status,
         },
@@ -202,9 +211,12 @@ fn serve(
     let certificates = certificates(state, settings)?;
     let gateway = gateway_service(app, certificates.as_ref(), sockets.gateway, &stop)?;
     let mut listening = vec![server.add_service(gateway)];
-    for (socket, hosts) in [(sockets.admin, Hosts::Local), (sockets.health, Hosts::Any)] {
+    let token = settings.admin_token.as_ref();
+    let operators = Audience::Operators(token.map(|token| AdminToken::new(&token.text)));
+    for (socket, audience) in [(sockets.admin, operators), (sockets.health, Audience::Probes)] {
         if let Some(socket) = socket {
-            listening.push(server.add_service(operators_service(state, socket, hosts, &stop_operators)?));
+            let service = operators_service(state, socket, audience, &stop_operators)?;
+            listening.push(server.add_service(service));
         }
     }
     let ready = watch::Sender::new(false);
@@ -217,6 +229,10 @@ fn serve(
         .add_service(background_service("herald", herald))
         .add_dependencies(&listening);
     server.add_service(background_service("names", Resolving(Arc::clone(state))));
+    if let Some(file) = &settings.revocations {
+        let follower = RevocationFollower(Arc::clone(state), file.clone());
+        server.add_service(background_service("revocations", follower));
+    }
     server.add_services(services(state));
     server.run(RunArgs {
         shutdown_signal: Box::new(Departure {
@@ -265,7 +281,7 @@ fn gateway_service(
 fn operators_service(
     state: &Arc<State>,
     socket: Socket,
-    hosts: Hosts,
+    audience: Audience,
     stop: &watch::Sender<bool>,
 ) -> Result<Accepting<Service<HttpServer<Admin>>>, ServeError> {
     let name = name_of(&socket)?;
@@ -273,7 +289,7 @@ fn operators_service(
         Socket::Tcp(_) => ListenerConfig::tcp(name.clone()),
         Socket::Unix(_) => ListenerConfig::uds(name.clone()).permissions(Permissions::from_mode(UNIX_MODE)),
     };
-    let service = Admin::service(Arc::clone(state), listener, hosts);
+    let service = Admin::service(Arc::clone(state), listener, audience);
     Ok(Accepting::new(service, vec![(name, socket)], stop.subscribe()))
 }
 
@@ -304,4 +320,18 @@ fn listener(name: &str, certificates: Option<&Arc<Certificates>>) -> Result<List
         None => listener,
         Some(certificates) => listener.tls(tls::settings(certificates)?),
     })
+}
+
+/// Follows the file of revocations.
+struct RevocationFollower(Arc<State>, RevocationFile);
+
+#[async_trait]
+impl BackgroundService for RevocationFollower {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let Self(state, file) = self;
+        tokio::select! {
+            () = revocation::file::follow(&state.revocations, file, &*state.clock) => {}
+            _ = shutdown.changed() => {}
+        }
+    }
 }

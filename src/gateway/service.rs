@@ -11,7 +11,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use shapegate_core::code::Refusal;
 
-use super::admit::{self, Admission};
+use super::admit::{self, Admission, is_revoked};
 use super::answer::{self, Reply};
 use super::connection::ConnectionBook;
 use super::context::{Replacement, RequestContext, Stage};
@@ -35,6 +35,14 @@ impl Gateway {
     /// A service over `state`, whose connections are kept in `book`.
     pub fn new(state: Arc<State>, book: Arc<ConnectionBook>) -> Self {
         Self { state, book }
+    }
+
+    /// Breaks off what Pingora passes on, once the permission behind it was revoked.
+    fn refuse_revoked(&self, ctx: &RequestContext) -> pingora_core::Result<()> {
+        match ctx.permitted() {
+            Some(admitted) if is_revoked(&self.state, admitted) => Err(answer::revoked()),
+            _ => Ok(()),
+        }
     }
 
     async fn answer_here(
@@ -200,6 +208,7 @@ impl ProxyHttp for Gateway {
         end_of_stream: bool,
         ctx: &mut RequestContext,
     ) -> pingora_core::Result<Option<Duration>> {
+        self.refuse_revoked(ctx)?;
         if let Some(mut replacement) = ctx.replacement.take() {
             if let Some(piece) = body.take() {
                 replacement.note(&piece);

@@ -16,6 +16,7 @@ use crate::admin::Metrics;
 use crate::clock::Clock;
 use crate::hub::fetch::SharedFetch;
 use crate::hub::{Fetch, Hub, Upstream};
+use crate::revocation::Revocations;
 use crate::tenant::Snapshot;
 
 /// Decisions remembered; each is a few hundred bytes.
@@ -89,6 +90,8 @@ pub struct Parts {
     pub body_limits: BodyLimits,
     /// Bounds on heads.
     pub head_limits: HeadLimits,
+    /// What is revoked.
+    pub revocations: Arc<Revocations>,
     /// Bytes of answers that are kept.
     pub hub_bytes_max: usize,
     /// Whether answers say where they come from.
@@ -108,6 +111,8 @@ pub struct State {
     pub clock: Arc<dyn Clock>,
     /// The registry.
     pub metrics: Arc<Metrics>,
+    /// What is revoked.
+    pub revocations: Arc<Revocations>,
     /// Connections to upstreams.
     pub fetch: SharedFetch,
     /// What is shared.
@@ -132,6 +137,7 @@ impl State {
             request_ids,
             body_limits,
             head_limits,
+            revocations,
             hub_bytes_max,
             tells_source,
         } = parts;
@@ -146,6 +152,7 @@ impl State {
             drain: Drain::default(),
             clock,
             metrics,
+            revocations,
             fetch,
             hub,
             request_ids,

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use shapegate_core::credential::Credential;
 use shapegate_core::identity::{Identity, IdentitySource};
 use shapegate_core::time::{Now, UnixMillis, Until};
 
 use super::claims::{self, AudienceRule, ClaimRules, Claims};
 use super::fault::{Fault, quoted};
 use super::jws::{Header, Jws};
-use super::keys::{KeyError, KeyRing, KeySource, KeyWarning};
+use super::keys::{Key, KeyError, KeyRing, KeySource, KeyWarning};
 use super::mapping::{self, ClaimMapping};
 
 /// The type of the tokens that this gateway mints for shapes. They say what may be synced, not who asks.
@@ -109,6 +110,8 @@ pub(crate) struct VerifiedClaims {
     pub(crate) claims: Claims,
     /// The first moment at which it no longer holds.
     pub(crate) end: UnixMillis,
+    /// What it goes by, apart from its subject.
+    pub(crate) credential: Credential,
 }
 
 impl Issuer {
@@ -160,7 +163,11 @@ impl Issuer {
         now: Now,
         checked: &AtomicU64,
     ) -> Result<Identity, Fault> {
-        let VerifiedClaims { claims, end } = self.verify_claims(token, claims, now, checked)?;
+        let VerifiedClaims {
+            claims,
+            end,
+            credential,
+        } = self.verify_claims(token, claims, now, checked)?;
         let subject = claims::subject(&claims)?;
         let (mapped, claims) = mapping::apply(&self.mappings, claims)?;
         Ok(Identity::new(IdentitySource {
@@ -169,6 +176,7 @@ impl Issuer {
             mapped,
             claims,
             valid_until: Some(Until::at_wall(now, end)),
+            credential,
         }))
     }
 
@@ -180,13 +188,24 @@ impl Issuer {
         now: Now,
         checked: &AtomicU64,
     ) -> Result<VerifiedClaims, Fault> {
-        self.check_signature(token, checked)?;
+        let key = self.check_signature(token, checked)?;
         self.check_type(&token.header)?;
         let end = self.rules.check(&claims, now)?;
-        Ok(VerifiedClaims { claims, end })
+        let mut credential = claims::credential(&claims);
+        credential.issuer = Some(Arc::clone(&self.name));
+        // Whoever holds a key may leave its name out of a token, or write another one where the key has none.
+        let named = token.header.kid.iter().cloned();
+        credential.key_ids = named.chain(key.kid.as_deref().map(Arc::from)).collect();
+        credential.key_ids.dedup();
+        Ok(VerifiedClaims {
+            claims,
+            end,
+            credential,
+        })
     }
 
-    fn check_signature(&self, token: &Jws<'_>, checked: &AtomicU64) -> Result<(), Fault> {
+    /// The key that the signature holds with.
+    fn check_signature(&self, token: &Jws<'_>, checked: &AtomicU64) -> Result<&Key, Fault> {
         let Header { algorithm, kid, .. } = &token.header;
         let candidates = self
             .keys
@@ -197,7 +216,7 @@ impl Issuer {
             tried += 1;
             checked.fetch_add(1, Ordering::Relaxed);
             if key.verifies(token.signed, token.signature) {
-                return Ok(());
+                return Ok(key);
             }
         }
         Err(self.no_signature(tried, &token.header))

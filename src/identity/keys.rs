@@ -167,7 +167,7 @@ pub struct KeyWarning {
 /// One key, ready to verify.
 pub(crate) struct Key {
     algorithm: Algorithm,
-    kid: Option<Box<str>>,
+    pub(crate) kid: Option<Box<str>>,
     decoding: DecodingKey,
 }
 

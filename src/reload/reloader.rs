@@ -166,6 +166,7 @@ fn differing(before: &ServerSettings, now: &ServerSettings) -> Vec<&'static str>
         Some(Tls::Certificates(_)) => "certificates".to_owned(),
         Some(Tls::InsecureSelfSigned { name }) => name.clone(),
     };
+    let token = |settings: &ServerSettings| settings.admin_token.as_ref().map(|token| token.text.clone());
     let pairs = [
         ("server.listen", before.listen != now.listen),
         ("server.tls", whether_tls(&before.tls) != whether_tls(&now.tls)),
@@ -179,6 +180,11 @@ fn differing(before: &ServerSettings, now: &ServerSettings) -> Vec<&'static str>
             before.leaving != now.leaving,
         ),
         ("admin", before.admin != now.admin),
+        ("admin.token", token(before) != token(now)),
+        (
+            "revocations",
+            format!("{:?}", before.revocations) != format!("{:?}", now.revocations),
+        ),
         ("health", before.health != now.health),
         ("limits", before.limits != now.limits),
     ];

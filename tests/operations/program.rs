@@ -32,6 +32,8 @@ pub struct Setup {
     pub folder: TempDir,
     /// Below `server`, besides `listen`: `, tls: {…}`.
     pub server: String,
+    /// Below `admin`, besides `listen`: `, token: {…}`.
+    pub admin_more: String,
     /// Everything else at the top level.
     pub rest: String,
     /// Variables besides the secrets.
@@ -45,6 +47,7 @@ impl Setup {
             admin: free_address(),
             folder: tempfile::tempdir().expect("a folder"),
             server: String::new(),
+            admin_more: String::new(),
             rest: format!("{IDENTITY}{USERS}"),
             variables: Vec::new(),
         }
@@ -66,11 +69,12 @@ impl Setup {
             address,
             admin,
             server,
+            admin_more,
             rest,
             ..
         } = self;
         format!(
-            "server: {{ listen: \"{address}\"{server} }}\nadmin: {{ listen: \"{admin}\" }}\n\
+            "server: {{ listen: \"{address}\"{server} }}\nadmin: {{ listen: \"{admin}\"{admin_more} }}\n\
              electric: {{ url: \"{electric}\", secret: {{ env: ELECTRIC_SECRET }} }}\n{rest}"
         )
     }

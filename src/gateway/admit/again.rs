@@ -52,8 +52,7 @@ async fn judge_again(
     let endpoint = match tenant.find(path) {
         Some(Found::Shapes(endpoint)) => endpoint,
         Some(Found::Signed { .. }) => {
-            let verifier = tenant.gatekeeper().verifier.as_ref().ok_or_else(not_found)?;
-            let (_, allowed) = signed::judge(verifier, head, Verb::Get, now)?;
+            let (_, allowed, _) = signed::judge(state, tenant, head, Verb::Get, now)?;
             return Ok((allowed, Arc::clone(tenant)));
         }
         _ => return Err(not_found()),

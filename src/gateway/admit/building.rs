@@ -47,6 +47,8 @@ pub(super) fn build(
     let admitted = Box::new(Admitted {
         expected: Expected::of(&request, along.if_none_match.is_some()),
         until: permit.until(),
+        credential: ctx.credential.clone(),
+        epoch: ctx.epoch,
         audience: serving.audience,
         lease: Arc::clone(tenant.lease()),
         shares: serving.shares,

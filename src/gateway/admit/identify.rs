@@ -7,11 +7,12 @@ use shapegate_core::code::{Code, Refusal};
 use shapegate_core::identity::Identity;
 use shapegate_core::time::Now;
 
+use super::credentials::require_good;
 use crate::gateway::state::State;
 use crate::identity::{Authentication, CredentialHeaders};
 use crate::tenant::{ServedShape, Tenant};
 
-/// Who sends these headers, and the moment at which that was known.
+/// Who sends these headers, and the moment at which that was known. What was revoked is nobody.
 pub(super) async fn identify(
     state: &State,
     tenant: &Tenant,
@@ -22,10 +23,16 @@ pub(super) async fn identify(
         .identity()
         .authenticate(&CredentialHeaders::of(headers), now)?
     {
-        Authentication::Known(identity) => Ok((identity, now)),
+        Authentication::Known(identity) => {
+            let credential = identity.as_deref().map(Identity::credential);
+            require_good(state, tenant, credential.map(Arc::as_ref), now)?;
+            Ok((identity, now))
+        }
         Authentication::Pending(pending) => {
             let identity = Box::pin(pending.identity(&state.clock)).await?;
-            Ok((Some(identity), state.clock.now()))
+            let now = state.clock.now();
+            require_good(state, tenant, Some(identity.credential()), now)?;
+            Ok((Some(identity), now))
         }
     }
 }
@@ -39,6 +46,7 @@ pub(super) async fn for_shape(
     now: Now,
 ) -> Result<(Option<Arc<Identity>>, Now), Refusal> {
     if shape.policy().is_public() {
+        require_good(state, tenant, None, now)?;
         return Ok((None, now));
     }
     identify(state, tenant, headers, now).await

@@ -2,12 +2,14 @@
 
 use pingora_proxy::Session;
 use shapegate_core::code::Refusal;
+use shapegate_core::identity::Identity;
 use shapegate_core::policy::{Access, RequestFacts};
 use shapegate_core::request::{Asked, MintBody};
 
 use super::head::{not_found, target};
 use super::judging::RequestHeaders;
 use super::{Admission, body, identify};
+use crate::gateway::context::RequestContext;
 use crate::gateway::state::{Loaded, State};
 use crate::tenant::Tenant;
 
@@ -18,6 +20,7 @@ pub(super) async fn mint(
     state: &State,
     loaded: &Loaded,
     session: &mut Session,
+    ctx: &mut RequestContext,
     tenant: &Tenant,
     segment: &str,
 ) -> Result<Admission, Refusal> {
@@ -25,6 +28,7 @@ pub(super) async fn mint(
     let now = state.clock.now();
     let headers = &session.req_header().headers;
     let (identity, now) = identify::identify(state, tenant, headers, now).await?;
+    ctx.credential = identity.as_deref().map(Identity::credential).cloned();
     if identity.is_none() && minter.requires_identity() {
         return Err(identify::unknown());
     }
