@@ -4,6 +4,7 @@ pub mod listener;
 pub mod metrics;
 mod page;
 mod pages;
+pub mod readiness;
 mod revocations;
 mod token;
 

@@ -9,6 +9,7 @@
 //!    anywhere refuses all of it.
 //! 3. [`crate::tenant`]: [`TenantConfig`] → what requests are served with.
 
+mod authorize;
 mod client;
 mod conflicts;
 mod cors;
@@ -17,6 +18,7 @@ mod files;
 mod gatekeeper;
 mod host;
 mod identity;
+mod jwt;
 mod keys;
 mod leaving;
 mod merge;
@@ -25,6 +27,7 @@ mod network;
 mod opened;
 mod path;
 mod policy;
+mod presets;
 mod print;
 mod problem;
 mod reading;
@@ -41,9 +44,11 @@ mod surroundings;
 mod templates;
 mod tenant;
 mod tenants;
+mod users_own;
 mod value;
 pub mod yaml;
 
+pub use authorize::AuthorizerSetting;
 pub use client::{ClientColumns, ClientSettings, ClientWhere, IgnoredName, SubsetSetting};
 pub use conflicts::OPEN_ROUTE_LAST;
 pub use cors::{Cors, OriginPattern, Origins};
@@ -63,6 +68,7 @@ pub use path::{
     CAPTURE_BYTES_MAX, PATH_BYTES_MAX, PathError, PathPattern, SEGMENTS_MAX, Segment, is_capture_text,
 };
 pub use policy::{CheckedShape, DEFAULT_TENANT};
+pub use presets::Preset;
 pub use print::REDACTED;
 pub use problem::{Problem, Problems, Severity};
 pub use revocations::{RevocationFile, requested_revocations, revocations_of};

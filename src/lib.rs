@@ -1,5 +1,6 @@
 //! shapegate: an authorising gateway for Electric. ARCHITECTURE.md maps the code.
 pub mod admin;
+pub mod authorizer;
 pub mod breaker;
 pub mod cli;
 pub mod clock;
@@ -8,6 +9,7 @@ pub mod gatekeeper;
 pub mod gateway;
 pub mod hub;
 pub mod identity;
+pub mod line;
 pub mod logging;
 pub mod outbound;
 pub mod process;

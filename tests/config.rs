@@ -11,6 +11,8 @@
 #[path = "config/support.rs"]
 mod support;
 
+#[path = "config/authorize.rs"]
+mod authorize;
 #[path = "config/bombs.rs"]
 mod bombs;
 #[path = "config/command.rs"]

@@ -3,6 +3,8 @@
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 use shapegate_core::code::Code;
 
+use super::readiness::KeyAges;
+use crate::authorizer::AuthorizerMetrics;
 use crate::hub::HubMetrics;
 use crate::reload::ReloadMetrics;
 use crate::revocation::RevocationMetrics;
@@ -24,10 +26,14 @@ pub struct Metrics {
     pub held: IntGauge,
     /// Requests being served now.
     pub in_flight: IntGauge,
+    /// How old issuers' keys are.
+    pub key_ages: KeyAges,
     /// What the hub counts.
     pub hub: HubMetrics,
     /// What reloading counts.
     pub reload: ReloadMetrics,
+    /// What authorisers are counted by.
+    pub authorizers: AuthorizerMetrics,
     /// What is counted of revocations.
     pub revocations: RevocationMetrics,
 }
@@ -65,8 +71,10 @@ impl Metrics {
             )?,
             held: gauge("held_polls", "Long polls and streams that wait now.")?,
             in_flight: gauge("requests_in_flight", "Requests being served now.")?,
+            key_ages: KeyAges::new()?,
             hub: HubMetrics::new()?,
             reload: ReloadMetrics::new()?,
+            authorizers: AuthorizerMetrics::new()?,
             revocations: RevocationMetrics::new()?,
         };
         metrics.register()?;
@@ -83,6 +91,8 @@ impl Metrics {
         self.registry.register(Box::new(self.held.clone()))?;
         self.registry.register(Box::new(self.in_flight.clone()))?;
         self.reload.register(&self.registry)?;
+        self.key_ages.register(&self.registry)?;
+        self.authorizers.register(&self.registry)?;
         self.hub.register(&self.registry)?;
         self.revocations.register(&self.registry)
     }

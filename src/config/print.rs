@@ -9,6 +9,7 @@ use super::server::{AdminListen, ServerSettings};
 use super::shapes::{ShapeSettings, TableSetting};
 use super::tenant::{LoadedTenant, TenantConfig};
 use super::yaml::{Kind, Node};
+use crate::authorizer::AuthorizerSettings;
 use std::fmt::Write as _;
 
 /// What stands where a secret was written.
@@ -205,9 +206,30 @@ fn shape_defaults(out: &mut Out, shape: &ShapeSettings) {
         put(out, "where", plain("none"));
     }
     put_in(out, "client", |client| client_defaults(client, &shape.client));
+    for authorizer in &shape.authorizers {
+        put_in(out, "authorize", |out| {
+            authorizer_defaults(out, &authorizer.settings);
+        });
+    }
     put(out, "delete", plain("false"));
     put(out, "strict", plain("false"));
     put(out, "hub", plain("on"));
+}
+
+fn authorizer_defaults(out: &mut Out, settings: &AuthorizerSettings) {
+    let fill = |out: &mut Out| {
+        put_in(out, settings.kind.name(), |out| {
+            let terms = &settings.terms;
+            put(out, "ttl", Out::Plain(duration_text(terms.ttl)));
+            put(out, "deny_ttl", Out::Plain(duration_text(terms.deny_ttl)));
+            put(out, "timeout", Out::Plain(duration_text(terms.timeout)));
+            put(out, "concurrency", Out::Plain(terms.concurrency.to_string()));
+        });
+    };
+    match &settings.name {
+        Some(name) => put_in(out, name, fill),
+        None => fill(out),
+    }
 }
 
 fn client_defaults(out: &mut Out, client: &ClientSettings) {

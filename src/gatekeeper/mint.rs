@@ -22,6 +22,7 @@ use shapegate_core::value::Value;
 use super::jwks::KeySet;
 use super::keys::SigningKeys;
 use super::path::{self, MintPath};
+use crate::authorizer::Authorizers;
 use crate::identity::{ORIGINS_MAX, SKEW, TOKEN_BYTES_MAX};
 
 /// The longest life of a token.
@@ -50,6 +51,7 @@ pub struct MintSettings {
 /// A shape whose rules may mint.
 pub struct MintShape {
     policy: Arc<ShapePolicy>,
+    authorizers: Arc<Authorizers>,
     declared: Declared,
     captures: Vec<Arc<str>>,
     ttls: HashMap<Arc<str>, Duration>,
@@ -60,12 +62,14 @@ impl MintShape {
     /// the rules, as [`Allowed::rule`] names them, that say how long their tokens live.
     pub fn new(
         policy: Arc<ShapePolicy>,
+        authorizers: Arc<Authorizers>,
         declared: Declared,
         captures: Vec<Arc<str>>,
         ttls: HashMap<Arc<str>, Duration>,
     ) -> Self {
         Self {
             policy,
+            authorizers,
             declared,
             captures,
             ttls,
@@ -75,6 +79,11 @@ impl MintShape {
     /// What decides.
     pub fn policy(&self) -> &ShapePolicy {
         &self.policy
+    }
+
+    /// Who is asked before.
+    pub fn authorizers(&self) -> &Authorizers {
+        &self.authorizers
     }
 
     /// The names that a request may give values for.
@@ -241,17 +250,23 @@ impl Minter {
         // The credential holds one skew longer than it says, and so will the token.
         let skew = i64::try_from(SKEW.as_secs()).unwrap_or(i64::MAX);
         let credential = allowed
-            .until()
+            .credential_until()
             .map(|until| until.wall.seconds().saturating_sub(skew));
-        let expiry = credential.map_or(wanted, |end| end.min(wanted));
+        // What was decided ends with what it was decided from, and so does a token that says it.
+        let decision = allowed.until().map(|until| until.wall.seconds());
+        let expiry = [credential, decision]
+            .into_iter()
+            .flatten()
+            .fold(wanted, i64::min);
         if expiry > issued {
-            Ok(expiry)
-        } else {
-            Err(Refusal::new(
-                Code::TokenExpired,
-                "The credential is about to expire.",
-            ))
+            return Ok(expiry);
         }
+        if credential.is_some_and(|end| end <= issued) {
+            let text = "The credential is about to expire.";
+            return Err(Refusal::new(Code::TokenExpired, text));
+        }
+        let text = "What was found out about you is about to end: ask again.";
+        Err(Refusal::new(Code::DecisionUnavailable, text).with_retry_after(Duration::from_secs(1)))
     }
 
     fn check(&self, signed: &SignedShape) -> Result<(), Refusal> {

@@ -166,6 +166,7 @@ impl Verifier {
             claims,
             end,
             mut credential,
+            ..
         } = issuer.verify_claims(&jws, claims, now, &self.signatures_checked)?;
         credential.subject = subject(&claims)?;
         let key_end = jws

@@ -50,6 +50,8 @@ pub enum Admission {
     Finite(Box<Admitted>),
     /// It goes through the hub, and is awaited if it waits.
     Held(Box<Admitted>),
+    /// It is fetched for itself, as nobody shares the answer and it comes as soon as it can.
+    Own(Box<Admitted>),
     /// A preflight, and the methods of its route.
     Preflight(&'static str),
     /// A question for the upstream's health.
@@ -82,6 +84,8 @@ pub struct Admitted {
     pub expected: Expected,
     /// Who may keep the answer.
     pub audience: Audience,
+    /// Whether a cookie may have decided.
+    pub reads_cookies: bool,
     /// The moment until which it holds.
     pub until: Option<Until>,
     /// What whoever asks goes by.
@@ -177,7 +181,7 @@ async fn shapes(
     state.metrics.dropped(asked.dropped);
     let now = state.clock.now();
     let shape = endpoint.choose(&asked)?;
-    let (identity, now) = identify::for_shape(state, tenant, shape, &head.headers, now).await?;
+    let (identity, now) = identify::for_shape(state, tenant, shape, head, now).await?;
     ctx.credential = identity.as_deref().map(Identity::credential).cloned();
     require_identity(shape, identity.as_deref())?;
     if verb == Verb::Post {
@@ -193,8 +197,9 @@ async fn shapes(
         identity: identity.as_deref(),
         now,
     };
-    let allowed = decide(loaded, shape, &asking, &asked)?;
-    let audience = if shape.policy().is_public() {
+    let allowed = decide(state, loaded, shape, &asking, &asked).await?;
+    // What an authoriser says ends with its time, and a shared cache would keep it longer.
+    let audience = if shape.policy().is_public() && !shape.policy().consults() {
         Audience::Public
     } else {
         Audience::Private

@@ -157,6 +157,7 @@ fn label(
     headers.insert(header::CACHE_CONTROL, value_of(cached));
     let varies = Varies {
         authorization: admitted.audience == answer::Audience::Private,
+        cookie: admitted.audience == answer::Audience::Private && admitted.reads_cookies,
         origin: reply.cors.varies(),
         ..Varies::default()
     };

@@ -23,6 +23,8 @@ pub enum Stage {
     Permitted(Box<Admitted>),
     /// Answered here; nothing may go upstream any more.
     Answered,
+    /// Put away to wait, with the context that it had: this one is nobody's.
+    Parked,
 }
 
 /// An error that takes the place of an upstream's body, of which it keeps the start for the log.
@@ -93,11 +95,18 @@ impl RequestContext {
         }
     }
 
+    /// Takes the context away, and leaves one that is nobody's.
+    pub fn park(&mut self) -> Self {
+        let mut nobodys = Self::new(self.request_id.clone(), Arc::clone(&self.metrics));
+        nobodys.stage = Stage::Parked;
+        std::mem::replace(self, nobodys)
+    }
+
     /// What was permitted, if it was.
     pub fn permitted(&self) -> Option<&Admitted> {
         match &self.stage {
             Stage::Permitted(admitted) => Some(admitted),
-            Stage::Fresh | Stage::Answered => None,
+            Stage::Fresh | Stage::Answered | Stage::Parked => None,
         }
     }
 }

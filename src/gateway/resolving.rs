@@ -1,37 +1,20 @@
-//! Names of upstreams, kept resolved for as long as a tenant needs them.
+//! Names of upstreams, kept resolved for as long as a tenant needs them: once, however many tenants share one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use pingora_core::server::ShutdownWatch;
-use pingora_core::services::background::BackgroundService;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::state::State;
 
-/// The service that keeps every snapshot's names resolved.
-pub struct Resolving(pub Arc<State>);
-
-#[async_trait]
-impl BackgroundService for Resolving {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        tokio::select! {
-            () = self.keep_fresh() => {}
-            _ = shutdown.changed() => {}
-        }
-    }
-}
-
-impl Resolving {
-    async fn keep_fresh(&self) {
-        let mut swaps = self.0.swaps();
-        let mut tasks = Tasks::default();
-        loop {
-            swaps.mark_unchanged();
-            tasks.follow(&self.0);
-            // The sender lives in the state.
-            drop(swaps.changed().await);
+/// Keeps the names of the snapshot in use resolved, until this is dropped.
+pub(super) async fn run(state: &Arc<State>) {
+    let mut replaced = state.replacements();
+    let mut tasks = Tasks::default();
+    loop {
+        tasks.follow(state);
+        if replaced.changed().await.is_err() {
+            return;
         }
     }
 }

@@ -17,17 +17,18 @@ use pingora_core::server::{RunArgs, Server, ShutdownWatch};
 use pingora_core::services::ServiceWithDependents;
 use pingora_core::services::background::{BackgroundService, background_service};
 use pingora_core::services::listening::Service;
-use pingora_proxy::{HttpProxy, http_proxy};
+use pingora_proxy::http_proxy;
 use thiserror::Error;
 use tokio::sync::watch;
 
 use super::accepting::Accepting;
+use super::background;
 use super::body::BodyLimits;
 use super::connection::{ConnectionBook, ConnectionLimits, Guarded};
 use super::departure::Departure;
 use super::herald::Herald;
+use super::park::Parking;
 use super::request_id::RequestIds;
-use super::resolving::Resolving;
 use super::service::Gateway;
 use super::state::{HeadLimits, Parts, State};
 use super::tls::{self, Certificates, TlsError};
@@ -83,7 +84,7 @@ pub fn server_conf(threads: usize) -> ServerConf {
 }
 
 /// The proxy behind its connection caps: what a listener serves.
-pub fn app(state: &Arc<State>, settings: &ServerSettings, conf: ServerConf) -> Guarded<HttpProxy<Gateway>> {
+pub fn app(state: &Arc<State>, settings: &ServerSettings, conf: ServerConf) -> Guarded<Parking> {
     let limits = ConnectionLimits {
         connections_max: open_files::connections_max(
             settings.limits.connections_max,
@@ -98,12 +99,13 @@ pub fn app(state: &Arc<State>, settings: &ServerSettings, conf: ServerConf) -> G
     let (clock, metrics) = (Arc::clone(&state.clock), Arc::clone(&state.metrics));
     let book = ConnectionBook::new(limits, is_trusted, clock, metrics);
     let gateway = Gateway::new(Arc::clone(state), Arc::clone(&book));
-    let mut proxy = http_proxy(&Arc::new(conf), gateway);
+    let mut proxy = http_proxy(&Arc::new(conf), gateway.clone());
     let mut options = HttpServerOptions::default();
     options.keepalive_request_limit = Some(REQUESTS_PER_CONNECTION_MAX);
     options.h2_idle_timeout = Some(H2_IDLE_TIMEOUT);
     proxy.server_options = Some(options);
-    Guarded::new(Arc::new(proxy), book, state.drain.clone())
+    let parking = Arc::new(Parking::new(proxy, gateway));
+    Guarded::new(parking, book, state.drain.clone())
 }
 
 /// What every request shares, for a process that serves `snapshot`.
@@ -228,7 +230,7 @@ fn serve(
     server
         .add_service(background_service("herald", herald))
         .add_dependencies(&listening);
-    server.add_service(background_service("names", Resolving(Arc::clone(state))));
+    server.add_service(background_service("background", Background(Arc::clone(state))));
     if let Some(file) = &settings.revocations {
         let follower = RevocationFollower(Arc::clone(state), file.clone());
         server.add_service(background_service("revocations", follower));
@@ -262,11 +264,11 @@ fn certificates(
 
 /// The gateway on its sockets.
 fn gateway_service(
-    app: Guarded<HttpProxy<Gateway>>,
+    app: Guarded<Parking>,
     certificates: Option<&Arc<Certificates>>,
     sockets: Vec<Socket>,
     stop: &watch::Sender<bool>,
-) -> Result<Accepting<Service<Guarded<HttpProxy<Gateway>>>>, ServeError> {
+) -> Result<Accepting<Service<Guarded<Parking>>>, ServeError> {
     let mut service = Service::new("gateway".to_owned(), app);
     let mut named = Vec::with_capacity(sockets.len());
     for socket in sockets {
@@ -304,7 +306,8 @@ fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-/// One listening socket. Its read buffer is off: Pingora's default is 64 KiB a connection.
+/// One listening socket. Its buffers are off: Pingora's default is 64 KiB a connection for reading, and what is
+/// written is gathered by the connection itself.
 fn listener(name: &str, certificates: Option<&Arc<Certificates>>) -> Result<ListenerConfig, ServeError> {
     let mut options = TcpSocketOptions::default();
     options.tcp_keepalive = Some(TcpKeepalive {
@@ -315,11 +318,24 @@ fn listener(name: &str, certificates: Option<&Arc<Certificates>>) -> Result<List
     });
     let listener = ListenerConfig::tcp(name)
         .tcp_socket_options(options)
-        .l4_buffer(L4BufferSettings::default().read(0));
+        .l4_buffer(L4BufferSettings::unbuffered());
     Ok(match certificates {
         None => listener,
         Some(certificates) => listener.tls(tls::settings(certificates)?),
     })
+}
+
+/// What runs beside the requests.
+struct Background(Arc<State>);
+
+#[async_trait]
+impl BackgroundService for Background {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        tokio::select! {
+            () = background::run(&self.0) => {}
+            _ = shutdown.changed() => {}
+        }
+    }
 }
 
 /// Follows the file of revocations.

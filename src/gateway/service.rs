@@ -1,31 +1,36 @@
 //! Pingora's hooks. Each is a few lines: what they decide is decided elsewhere.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorSource, ErrorType};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
-use shapegate_core::code::Refusal;
+use shapegate_core::code::{Code, Refusal};
 
-use super::admit::{self, Admission, is_revoked};
+use super::admit::{self, Admission, Admitted, is_revoked};
 use super::answer::{self, Reply};
 use super::connection::ConnectionBook;
 use super::context::{Replacement, RequestContext, Stage};
-use super::held;
+use super::held::{self, Taken};
+use super::own;
+use super::park;
 use super::state::State;
 use crate::hub::fetch::{is_encoded, refusal};
 use crate::hub::upstream::READ_TIMEOUT;
 
 /// How long one write to a client may block: above Electric's own 30 s, a stalled client is cut.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a body that nobody asked for is drained before the connection is closed instead.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The proxy service.
+#[derive(Clone)]
 pub struct Gateway {
     state: Arc<State>,
     book: Arc<ConnectionBook>,
@@ -35,6 +40,32 @@ impl Gateway {
     /// A service over `state`, whose connections are kept in `book`.
     pub fn new(state: Arc<State>, book: Arc<ConnectionBook>) -> Self {
         Self { state, book }
+    }
+
+    async fn admit_and_answer(
+        &self,
+        session: &mut Session,
+        ctx: &mut RequestContext,
+    ) -> pingora_core::Result<bool> {
+        let admission = admit::admit(&self.state, session, ctx).await;
+        self.answer_here(session, admission, ctx).await
+    }
+
+    /// 500 where nothing has been said yet; else the connection ends, so that the answer does not look whole.
+    async fn answer_after_panic(
+        &self,
+        session: &mut Session,
+        ctx: &mut RequestContext,
+    ) -> pingora_core::Result<bool> {
+        session.set_keepalive(None);
+        ctx.stage = Stage::Answered;
+        if session.response_written().is_some() {
+            return Error::e_explain(ErrorType::InternalError, "a panic in the middle of an answer");
+        }
+        let refusal = Refusal::new(Code::Internal, "The gateway failed at this request.");
+        let refusal = refusal.with_detail("a panic, told on standard error");
+        answer::refuse(session, &refusal, &Reply::to(ctx, &self.state)).await?;
+        Ok(true)
     }
 
     /// Breaks off what Pingora passes on, once the permission behind it was revoked.
@@ -51,15 +82,19 @@ impl Gateway {
         admission: Result<Admission, Refusal>,
         ctx: &mut RequestContext,
     ) -> pingora_core::Result<bool> {
+        if let Ok(Admission::Held(admitted)) = admission {
+            return self.answer_held(session, admitted, ctx).await;
+        }
         let reply = Reply::to(ctx, &self.state);
         match admission {
             Ok(Admission::Finite(admitted)) => {
                 ctx.stage = Stage::Permitted(admitted);
                 return Ok(false);
             }
-            Ok(Admission::Held(admitted)) => {
-                Box::pin(held::serve(&self.state, session, &admitted, &reply)).await?;
+            Ok(Admission::Own(admitted)) => {
+                Box::pin(own::serve(&self.state, session, &admitted, &reply)).await?;
             }
+            Ok(Admission::Held(_)) => {}
             Ok(Admission::Preflight(methods)) => answer::preflight(session, methods, &reply).await?,
             Ok(Admission::NotAllowed(methods)) => {
                 answer::method_not_allowed(session, methods, &reply).await?;
@@ -72,6 +107,38 @@ impl Gateway {
         }
         ctx.stage = Stage::Answered;
         Ok(true)
+    }
+
+    /// Answers with what the hub has, and puts away who must wait for news.
+    async fn answer_held(
+        &self,
+        session: &mut Session,
+        admitted: Box<Admitted>,
+        ctx: &mut RequestContext,
+    ) -> pingora_core::Result<bool> {
+        let mut taken = held::ask(&self.state, admitted);
+        if let Taken::Coming(waiting) = taken {
+            match park::leave(session, ctx, waiting) {
+                Ok(()) => return Ok(true),
+                Err(waiting) => taken = Taken::Coming(waiting),
+            }
+        }
+        held::answer(&self.state, session, taken, &Reply::to(ctx, &self.state)).await?;
+        ctx.stage = Stage::Answered;
+        Ok(true)
+    }
+
+    /// What every request shares.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Counts a request that is over, answered with `status` unless its client left before.
+    pub fn note_done(&self, status: Option<u16>) {
+        self.book.request_done();
+        if let Some(status) = status {
+            self.state.metrics.answered(status);
+        }
     }
 }
 
@@ -107,8 +174,12 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         ctx: &mut RequestContext,
     ) -> pingora_core::Result<bool> {
-        let admission = admit::admit(&self.state, session, ctx).await;
-        self.answer_here(session, admission, ctx).await
+        // A fault of ours in one request is that request's alone; whatever it held is dropped with it.
+        let answered = AssertUnwindSafe(self.admit_and_answer(session, ctx)).catch_unwind();
+        match answered.await {
+            Ok(answered) => answered,
+            Err(_) => self.answer_after_panic(session, ctx).await,
+        }
     }
 
     /// An error unless the request was permitted.
@@ -245,7 +316,7 @@ impl ProxyHttp for Gateway {
         let reply = Reply::to(ctx, &self.state);
         let written = match (stage, ctx.refetch) {
             (Stage::Permitted(admitted), true) => {
-                Box::pin(held::serve(&self.state, session, &admitted, &reply)).await
+                Box::pin(own::serve(&self.state, session, &admitted, &reply)).await
             }
             _ => answer::refuse(session, &refused, &reply).await,
         };
@@ -260,10 +331,9 @@ impl ProxyHttp for Gateway {
         ctx.refetch || error.esource() == &ErrorSource::Downstream
     }
 
-    async fn logging(&self, session: &mut Session, _error: Option<&Error>, _ctx: &mut RequestContext) {
-        self.book.request_done();
-        if let Some(head) = session.response_written() {
-            self.state.metrics.answered(head.status.as_u16());
+    async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut RequestContext) {
+        if !matches!(ctx.stage, Stage::Parked) {
+            self.note_done(session.response_written().map(|head| head.status.as_u16()));
         }
     }
 }

@@ -102,9 +102,9 @@ pub struct Parts {
 pub struct State {
     loaded: ArcSwap<Loaded>,
     changes: watch::Sender<u64>,
-    swaps: watch::Sender<u64>,
     /// What TLS is served with.
     pub certificates: Arc<Certificates>,
+    replacements: watch::Sender<()>,
     /// Whether the process is going away.
     pub drain: Drain,
     /// The clocks.
@@ -117,6 +117,8 @@ pub struct State {
     pub fetch: SharedFetch,
     /// What is shared.
     pub hub: Arc<Hub>,
+    /// What authorisers are asked with, and what they said.
+    pub authorizers: crate::authorizer::Asking,
     /// Ids for requests.
     pub request_ids: RequestIds,
     /// Bounds on bodies.
@@ -144,11 +146,13 @@ impl State {
         let fetch = Arc::new(fetch);
         let (hub_fetch, hub_clock) = (Arc::clone(&fetch), Arc::clone(&clock));
         let hub = Hub::new(hub_fetch, hub_clock, metrics.hub.clone(), hub_bytes_max);
+        let authorizers = crate::authorizer::Asking::new(Arc::clone(&clock), metrics.authorizers.clone());
         Arc::new(Self {
+            authorizers,
             loaded: ArcSwap::new(Loaded::new(snapshot, Arc::new(Cache::new(DECISIONS_MAX)))),
             changes: watch::Sender::new(0),
-            swaps: watch::Sender::new(0),
             certificates: Arc::default(),
+            replacements: watch::Sender::new(()),
             drain: Drain::default(),
             clock,
             metrics,
@@ -169,15 +173,21 @@ impl State {
 
     /// Serves another snapshot from now on; whatever waits for a tenant that is no longer the same is judged anew.
     pub fn replace(&self, snapshot: Snapshot) {
+        snapshot.inherit_keys(&self.loaded().snapshot);
         let next = Loaded::new(snapshot, Arc::clone(&self.loaded.load().decisions));
         let before = self.loaded.swap(Arc::clone(&next));
         before.end_all_but(&next.snapshot);
-        self.swaps.send_modify(|count| *count += 1);
+        self.replacements.send_replace(());
     }
 
-    /// Tells of every snapshot that takes another's place.
-    pub fn swaps(&self) -> watch::Receiver<u64> {
-        self.swaps.subscribe()
+    /// Has everybody who waits judged anew: what was permitted may be permitted no longer.
+    pub fn judge_anew(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Tells of every snapshot that is served instead of another.
+    pub fn replacements(&self) -> watch::Receiver<()> {
+        self.replacements.subscribe()
     }
 
     /// Tells of every change after which all waits must be judged anew, besides those of their tenant.

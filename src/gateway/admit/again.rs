@@ -59,13 +59,13 @@ async fn judge_again(
     };
     let asked = Asked::parse(Verb::Get, query, endpoint.declared())?;
     let shape = endpoint.choose(&asked)?;
-    let (identity, now) = identify::for_shape(state, tenant, shape, &head.headers, now).await?;
+    let (identity, now) = identify::for_shape(state, tenant, shape, head, now).await?;
     let asking = Asking {
         head,
         path: endpoint.captures(),
         identity: identity.as_deref(),
         now,
     };
-    let allowed = decide(loaded, shape, &asking, &asked)?;
+    let allowed = decide(state, loaded, shape, &asking, &asked).await?;
     Ok((allowed, Arc::clone(tenant)))
 }
