@@ -23,10 +23,11 @@ pub mod own;
 pub mod pages;
 pub mod park;
 pub mod request_id;
+mod resolving;
 pub mod server;
 pub mod service;
 pub mod state;
 pub mod tls;
 
-pub use server::{ServeError, run, run_with};
+pub use server::{ServeError, run, run_fleet, run_with};
 pub use state::State;

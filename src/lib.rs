@@ -15,5 +15,6 @@ pub mod outbound;
 pub mod postgres;
 pub mod process;
 pub mod questions;
+pub mod reload;
 pub mod revocation;
 pub mod tenant;

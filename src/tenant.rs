@@ -6,6 +6,7 @@ mod gatekeeper;
 mod lease;
 mod providers;
 mod router;
+mod shared;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,10 +15,12 @@ pub use compile::{CompileError, compile, compile_tenant};
 pub use directory::{Directory, Entry, Group, Place};
 pub use lease::Lease;
 pub use router::{Endpoint, Found, Route, Router, ServedShape};
+pub use shared::Shared;
 
 use crate::config::{Cors, Selection};
 use crate::gatekeeper::Gatekeeper;
 use crate::hub::Upstream;
+use crate::hub::addresses::Addresses;
 use crate::identity::IdentityMethods;
 
 /// Everything that requests are served with, swapped as a whole.
@@ -59,6 +62,17 @@ impl Snapshot {
     /// All tenants, in no order.
     pub fn tenants(&self) -> impl Iterator<Item = &Arc<Tenant>> {
         self.tenants.values()
+    }
+
+    /// Where their upstreams live, each once.
+    pub fn addresses(&self) -> Vec<Arc<Addresses>> {
+        let mut all: Vec<_> = self
+            .tenants()
+            .map(|tenant| Arc::clone(tenant.upstream().addresses()))
+            .collect();
+        all.sort_by_key(Arc::as_ptr);
+        all.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        all
     }
 
     /// Takes over the keys that issuers have published meanwhile, so that nobody waits for them again.

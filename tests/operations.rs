@@ -21,6 +21,8 @@ mod limits;
 mod manager;
 #[path = "operations/program.rs"]
 mod program;
+#[path = "operations/reloading.rs"]
+mod reloading;
 #[path = "operations/revocations.rs"]
 mod revocations;
 #[path = "operations/starting.rs"]

@@ -6,6 +6,7 @@ use shapegate_core::code::Code;
 use super::readiness::KeyAges;
 use crate::authorizer::AuthorizerMetrics;
 use crate::hub::HubMetrics;
+use crate::reload::ReloadMetrics;
 use crate::revocation::RevocationMetrics;
 
 /// The classes of a status, by its first digit less one.
@@ -29,6 +30,8 @@ pub struct Metrics {
     pub key_ages: KeyAges,
     /// What the hub counts.
     pub hub: HubMetrics,
+    /// What reloading counts.
+    pub reload: ReloadMetrics,
     /// What authorisers are counted by.
     pub authorizers: AuthorizerMetrics,
     /// What is counted of revocations.
@@ -70,6 +73,7 @@ impl Metrics {
             in_flight: gauge("requests_in_flight", "Requests being served now.")?,
             key_ages: KeyAges::new()?,
             hub: HubMetrics::new()?,
+            reload: ReloadMetrics::new()?,
             authorizers: AuthorizerMetrics::new()?,
             revocations: RevocationMetrics::new()?,
         };
@@ -86,6 +90,7 @@ impl Metrics {
             .register(Box::new(self.dropped_parameters.clone()))?;
         self.registry.register(Box::new(self.held.clone()))?;
         self.registry.register(Box::new(self.in_flight.clone()))?;
+        self.reload.register(&self.registry)?;
         self.key_ages.register(&self.registry)?;
         self.authorizers.register(&self.registry)?;
         self.hub.register(&self.registry)?;

@@ -56,6 +56,22 @@ impl Reading<'_> {
         }
     }
 
+    /// Refuses a private key that could be read by every account of the machine: whoever has it is this server.
+    pub(super) fn refuse_world_readable(&mut self, file: &NamedFile) -> Option<()> {
+        if !file.content.world_readable {
+            return Some(());
+        }
+        let message = format!(
+            "every account of this machine can read the private key {}",
+            file.path.display()
+        );
+        self.refuse(
+            file.span,
+            message,
+            format!("run `chmod o-r {}`", file.path.display()),
+        )
+    }
+
     /// The certificates of a PEM file: one at least.
     pub(super) fn certificates(&mut self, file: &NamedFile) -> Option<Vec<CertificateDer<'static>>> {
         let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&file.content.bytes).collect();

@@ -117,6 +117,11 @@ impl Opened {
         self.folder().into_iter().chain(self.templates.folder())
     }
 
+    /// Whether the folder of the templates has other files than when it was read.
+    pub fn templates_changed(&self, surroundings: &dyn Surroundings) -> bool {
+        self.templates.have_changed(surroundings)
+    }
+
     /// The tenants, each to be read by [`Opened::tenant`].
     ///
     /// # Errors

@@ -302,7 +302,7 @@ fn certificate(reading: &mut Reading<'_>, node: &Node) -> Option<Certificate> {
     let chain_file = chain.and_then(|entry| reading.file(&entry.value, "certificate"));
     let key_file = key.and_then(|entry| reading.file(&entry.value, "key"));
     let (chain_file, key_file) = (chain_file?, key_file?);
-    reading.warn_if_world_readable(&key_file);
+    reading.refuse_world_readable(&key_file)?;
     fitting(reading, chain_file, key_file)
 }
 

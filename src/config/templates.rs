@@ -4,7 +4,7 @@ use super::merge;
 use super::opened::read_beside;
 use super::problem::{Problem, did_you_mean};
 use super::reading::Reading;
-use super::source::{SourceId, Sources};
+use super::source::{SourceId, Sources, Span};
 use super::surroundings::Surroundings;
 use super::tenants::{FIRST_TENANT, folder, named, yaml_files};
 use super::yaml::{Entry, Kind, Node};
@@ -21,7 +21,9 @@ const EXTENDS_MAX: usize = 8;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Templates {
     nodes: BTreeMap<Arc<str>, Node>,
-    folder: Option<PathBuf>,
+    folder: Option<(PathBuf, Span)>,
+    /// The files that were in it.
+    files: Vec<(Arc<str>, PathBuf)>,
 }
 
 impl Templates {
@@ -41,10 +43,13 @@ impl Templates {
         match folder(&mut reading, node) {
             Some((Some(path), span)) => {
                 match yaml_files(&path, span, TEMPLATES_MAX, surroundings) {
-                    Ok(files) => templates.read_files(files, sources, surroundings, problems),
+                    Ok(files) => {
+                        templates.read_files(&files, sources, surroundings, problems);
+                        templates.files = files;
+                    }
                     Err(list) => problems.extend(list),
                 }
-                templates.folder = Some(path);
+                templates.folder = Some((path, span));
             }
             Some((None, _)) => {}
             None => templates
@@ -64,15 +69,15 @@ impl Templates {
 
     fn read_files(
         &mut self,
-        files: Vec<(Arc<str>, PathBuf)>,
+        files: &[(Arc<str>, PathBuf)],
         sources: &mut Sources,
         surroundings: &dyn Surroundings,
         problems: &mut Vec<Problem>,
     ) {
         for (number, (name, path)) in (0..FIRST_TENANT).zip(files) {
-            match read_beside(&path, SourceId::beside(number), sources, surroundings) {
+            match read_beside(path, SourceId::beside(number), sources, surroundings) {
                 Ok(node) => {
-                    self.nodes.insert(name, node);
+                    self.nodes.insert(Arc::clone(name), node);
                 }
                 Err(problem) => problems.push(problem),
             }
@@ -81,7 +86,17 @@ impl Templates {
 
     /// The folder that the templates are in, if they are files.
     pub(super) fn folder(&self) -> Option<&Path> {
-        self.folder.as_deref()
+        self.folder.as_ref().map(|(folder, _)| folder.as_path())
+    }
+
+    /// Whether other files are in their folder than were read.
+    pub(super) fn have_changed(&self, surroundings: &dyn Surroundings) -> bool {
+        let Some((folder, span)) = &self.folder else {
+            return false;
+        };
+        // A folder that cannot be read is told when it is read again for another reason.
+        let listed = yaml_files(folder, *span, TEMPLATES_MAX, surroundings);
+        listed.is_ok_and(|files| files != self.files)
     }
 
     /// A tenant over the template that it extends.

@@ -6,11 +6,16 @@ use std::sync::Arc;
 use futures_util::future::join;
 use tokio::task::JoinHandle;
 
+use super::resolving;
 use super::state::State;
 use crate::tenant::Tenant;
 
 /// Runs what each tenant of the snapshot in use needs, until this is dropped.
 pub async fn run(state: &Arc<State>) {
+    join(resolving::run(state), keep_keys_fresh(state)).await;
+}
+
+async fn keep_keys_fresh(state: &Arc<State>) {
     let mut replaced = state.replacements();
     let mut running = Running::default();
     loop {
@@ -47,11 +52,7 @@ impl Task {
         let (tenant, state) = (Arc::clone(tenant), Arc::clone(state));
         Self(tokio::spawn(async move {
             let changed = || state.judge_anew();
-            join(
-                tenant.upstream().addresses().keep_fresh(&*state.clock),
-                tenant.identity().keep_keys_fresh(&*state.clock, &changed),
-            )
-            .await;
+            tenant.identity().keep_keys_fresh(&*state.clock, &changed).await;
             // Whatever of it ends early, the tenant's address stays taken.
             std::future::pending::<()>().await;
         }))

@@ -270,7 +270,7 @@ impl<'a> Wait<'a> {
     /// Answers with what came.
     ///
     /// # Errors
-    /// As [`answer`].
+    /// As [`answer()`].
     pub async fn finish(
         self,
         session: &mut Session,

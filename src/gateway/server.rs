@@ -31,15 +31,16 @@ use super::park::Parking;
 use super::request_id::RequestIds;
 use super::service::Gateway;
 use super::state::{HeadLimits, Parts, State};
-use super::tls::{self, TlsError};
+use super::tls::{self, Certificates, TlsError};
 use crate::admin::listener::{Admin, Audience};
 use crate::admin::{AdminToken, Metrics};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{RevocationFile, ServerSettings, Tls};
+use crate::config::{RevocationFile, ServerSettings};
 use crate::hub::Fetch;
 use crate::process::sockets::UNIX_MODE;
 use crate::process::successor::Program;
 use crate::process::{Arrival, ListenError, Socket, Sockets, open_files};
+use crate::reload::{Fleet, Reloader, survive_hangups};
 use crate::revocation::{self, Revocations, Source};
 use crate::tenant::Snapshot;
 
@@ -164,6 +165,19 @@ pub fn run(snapshot: Snapshot, settings: &ServerSettings, arrival: Arrival) -> R
     run_with(snapshot, settings, arrival, Vec::new())
 }
 
+/// As [`run`], and as the files of `fleet` say from then on.
+///
+/// # Errors
+/// When it cannot start.
+pub fn run_fleet(fleet: Fleet, arrival: Arrival) -> Result<(), ServeError> {
+    survive_hangups().map_err(|error| ServeError::Setup(error.to_string()))?;
+    let settings = fleet.server().clone();
+    serve(fleet.snapshot(), &settings, arrival, |state| {
+        let reloader = Reloader::new(Arc::clone(state), fleet);
+        vec![Box::new(background_service("reload", reloader))]
+    })
+}
+
 /// As [`run`], with `services` beside the gateway.
 ///
 /// # Errors
@@ -173,6 +187,15 @@ pub fn run_with(
     settings: &ServerSettings,
     arrival: Arrival,
     services: Vec<Box<dyn ServiceWithDependents>>,
+) -> Result<(), ServeError> {
+    serve(snapshot, settings, arrival, |_| services)
+}
+
+fn serve(
+    snapshot: Snapshot,
+    settings: &ServerSettings,
+    arrival: Arrival,
+    services: impl FnOnce(&Arc<State>) -> Vec<Box<dyn ServiceWithDependents>>,
 ) -> Result<(), ServeError> {
     let program = Program::this().map_err(|error| ServeError::Setup(error.to_string()))?;
     let state = &state(snapshot, settings, Arc::new(SystemClock))?;
@@ -187,7 +210,8 @@ pub fn run_with(
     server.bootstrap();
     let app = app(state, settings, server_conf(threads()));
     let book = Arc::clone(app.book());
-    let gateway = gateway_service(app, settings, sockets.gateway, &stop)?;
+    let certificates = certificates(state, settings)?;
+    let gateway = gateway_service(app, certificates.as_ref(), sockets.gateway, &stop)?;
     let mut listening = vec![server.add_service(gateway)];
     let token = settings.admin_token.as_ref();
     let operators = Audience::Operators(token.map(|token| AdminToken::new(&token.text)));
@@ -211,7 +235,7 @@ pub fn run_with(
         let follower = RevocationFollower(Arc::clone(state), file.clone());
         server.add_service(background_service("revocations", follower));
     }
-    server.add_services(services);
+    server.add_services(services(state));
     server.run(RunArgs {
         shutdown_signal: Box::new(Departure {
             state: Arc::clone(state),
@@ -228,10 +252,20 @@ pub fn run_with(
     Ok(())
 }
 
+/// What TLS is served with, if it is.
+fn certificates(
+    state: &Arc<State>,
+    settings: &ServerSettings,
+) -> Result<Option<Arc<Certificates>>, TlsError> {
+    let Some(tls) = &settings.tls else { return Ok(None) };
+    state.certificates.replace(tls)?;
+    Ok(Some(Arc::clone(&state.certificates)))
+}
+
 /// The gateway on its sockets.
 fn gateway_service(
     app: Guarded<Parking>,
-    settings: &ServerSettings,
+    certificates: Option<&Arc<Certificates>>,
     sockets: Vec<Socket>,
     stop: &watch::Sender<bool>,
 ) -> Result<Accepting<Service<Guarded<Parking>>>, ServeError> {
@@ -239,7 +273,7 @@ fn gateway_service(
     let mut named = Vec::with_capacity(sockets.len());
     for socket in sockets {
         let name = name_of(&socket)?;
-        service.add_listener(listener(&name, settings.tls.as_ref())?);
+        service.add_listener(listener(&name, certificates)?);
         named.push((name, socket));
     }
     Ok(Accepting::new(service, named, stop.subscribe()))
@@ -274,7 +308,7 @@ fn threads() -> usize {
 
 /// One listening socket. Its buffers are off: Pingora's default is 64 KiB a connection for reading, and what is
 /// written is gathered by the connection itself.
-fn listener(name: &str, tls: Option<&Tls>) -> Result<ListenerConfig, ServeError> {
+fn listener(name: &str, certificates: Option<&Arc<Certificates>>) -> Result<ListenerConfig, ServeError> {
     let mut options = TcpSocketOptions::default();
     options.tcp_keepalive = Some(TcpKeepalive {
         idle: Duration::from_secs(60),
@@ -285,9 +319,9 @@ fn listener(name: &str, tls: Option<&Tls>) -> Result<ListenerConfig, ServeError>
     let listener = ListenerConfig::tcp(name)
         .tcp_socket_options(options)
         .l4_buffer(L4BufferSettings::unbuffered());
-    Ok(match tls {
+    Ok(match certificates {
         None => listener,
-        Some(tls) => listener.tls(tls::settings(tls)?),
+        Some(certificates) => listener.tls(tls::settings(certificates)?),
     })
 }
 

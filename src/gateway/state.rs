@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::body::BodyLimits;
 use super::drain::Drain;
 use super::request_id::RequestIds;
+use super::tls::Certificates;
 use crate::admin::Metrics;
 use crate::clock::Clock;
 use crate::hub::fetch::SharedFetch;
@@ -101,6 +102,8 @@ pub struct Parts {
 pub struct State {
     loaded: ArcSwap<Loaded>,
     changes: watch::Sender<u64>,
+    /// What TLS is served with.
+    pub certificates: Arc<Certificates>,
     replacements: watch::Sender<()>,
     /// Whether the process is going away.
     pub drain: Drain,
@@ -148,6 +151,7 @@ impl State {
             authorizers,
             loaded: ArcSwap::new(Loaded::new(snapshot, Arc::new(Cache::new(DECISIONS_MAX)))),
             changes: watch::Sender::new(0),
+            certificates: Arc::default(),
             replacements: watch::Sender::new(()),
             drain: Drain::default(),
             clock,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use pingora_core::listeners::tls::TlsSettings;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -105,11 +106,37 @@ impl fmt::Debug for BySni {
     }
 }
 
-impl ResolvesServerCert for BySni {
+/// What TLS is served with: chosen a handshake at a time, and replaced while others go on.
+#[derive(Debug, Default)]
+pub struct Certificates(ArcSwapOption<BySni>);
+
+impl Certificates {
+    /// Serves these from now on.
+    ///
+    /// # Errors
+    /// When one cannot be served; then all stay as they are.
+    pub fn replace(&self, tls: &Tls) -> Result<(), TlsError> {
+        let served = match tls {
+            Tls::InsecureSelfSigned { name } => vec![Served::self_signed(name)?],
+            Tls::Certificates(certificates) => {
+                let served = certificates
+                    .iter()
+                    .map(|one| Served::new(one.chain.clone(), one.key.clone_key()));
+                served.collect::<Result<_, _>>()?
+            }
+        };
+        self.0.store(Some(Arc::new(BySni::new(served))));
+        Ok(())
+    }
+}
+
+impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let certificates = self.0.load();
+        let certificates = certificates.as_ref()?;
         match hello.server_name() {
-            Some(name) => self.choose(name),
-            None => self.first.clone(),
+            Some(name) => certificates.choose(name),
+            None => certificates.first.clone(),
         }
     }
 }
@@ -117,20 +144,11 @@ impl ResolvesServerCert for BySni {
 /// Listener settings that speak HTTP/2 and HTTP/1.1 with these certificates.
 ///
 /// # Errors
-/// When a certificate cannot be served or Pingora refuses the settings.
-pub fn settings(tls: &Tls) -> Result<TlsSettings, TlsError> {
-    let served = match tls {
-        Tls::InsecureSelfSigned { name } => vec![Served::self_signed(name)?],
-        Tls::Certificates(certificates) => {
-            let served = certificates
-                .iter()
-                .map(|one| Served::new(one.chain.clone(), one.key.clone_key()));
-            served.collect::<Result<_, _>>()?
-        }
-    };
+/// When Pingora refuses the settings.
+pub fn settings(certificates: &Arc<Certificates>) -> Result<TlsSettings, TlsError> {
     let mut settings =
         TlsSettings::intermediate("", "").map_err(|error| TlsError::Settings(error.to_string()))?;
-    settings.set_cert_resolver(Arc::new(BySni::new(served)));
+    settings.set_cert_resolver(Arc::clone(certificates) as _);
     settings.enable_h2();
     Ok(settings)
 }

@@ -77,11 +77,14 @@ pub struct Along {
 }
 
 impl Upstream {
-    /// An upstream from its settings.
+    /// An upstream from its settings, at the addresses of its host and port.
     ///
     /// # Errors
     /// When host and port do not make a header value.
-    pub fn new(settings: UpstreamSettings) -> Result<Self, header::InvalidHeaderValue> {
+    pub fn new(
+        settings: UpstreamSettings,
+        addresses: Arc<Addresses>,
+    ) -> Result<Self, header::InvalidHeaderValue> {
         let default_port = if settings.tls { 443 } else { 80 };
         let authority = match settings.port {
             port if port == default_port => settings.host.clone(),
@@ -96,7 +99,7 @@ impl Upstream {
                 trust_domain: settings.trust_domain,
                 base: settings.base.clone(),
             }),
-            addresses: Addresses::of(&settings.host, settings.port),
+            addresses,
             peer: peer_template(&settings),
             encodes: AtomicBool::new(false),
             unreachable: AtomicBool::new(false),

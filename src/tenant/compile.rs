@@ -1,7 +1,7 @@
 //! From checked values to what requests are served with.
 
 use super::gatekeeper::gatekeeper;
-use super::{Lease, Router, Snapshot, Tenant};
+use super::{Lease, Router, Shared, Snapshot, Tenant};
 use crate::config::{Config, ElectricSettings, TenantConfig};
 use crate::gatekeeper::{RingError, VerifierError};
 use crate::hub::{Upstream, UpstreamSettings};
@@ -44,10 +44,11 @@ pub enum CompileError {
 /// # Errors
 /// What could not be seen before.
 pub fn compile(config: &Config) -> Result<Snapshot, CompileError> {
+    let shared = Shared::default();
     let tenants = config
         .tenants
         .iter()
-        .map(|tenant| compile_tenant(tenant).map(Arc::new));
+        .map(|tenant| compile_tenant(tenant, &shared).map(Arc::new));
     Ok(Snapshot::of(tenants.collect::<Result<Vec<_>, _>>()?))
 }
 
@@ -55,7 +56,7 @@ pub fn compile(config: &Config) -> Result<Snapshot, CompileError> {
 ///
 /// # Errors
 /// What could not be seen before.
-pub fn compile_tenant(config: &TenantConfig) -> Result<Tenant, CompileError> {
+pub fn compile_tenant(config: &TenantConfig, shared: &Shared) -> Result<Tenant, CompileError> {
     Ok(Tenant {
         id: Arc::clone(&config.id),
         selection: config.selection.clone(),
@@ -63,7 +64,7 @@ pub fn compile_tenant(config: &TenantConfig) -> Result<Tenant, CompileError> {
         router: Router::new(&config.shapes, config.gatekeeper.as_ref()),
         identity: identity(config)?,
         cors: config.cors.clone(),
-        upstream: Arc::new(upstream(&config.electric)?),
+        upstream: Arc::new(upstream(&config.electric, shared)?),
         gatekeeper: gatekeeper(config)?,
     })
 }
@@ -97,7 +98,7 @@ fn identity(config: &TenantConfig) -> Result<IdentityMethods, CompileError> {
     }
 }
 
-fn upstream(electric: &ElectricSettings) -> Result<Upstream, CompileError> {
+fn upstream(electric: &ElectricSettings, shared: &Shared) -> Result<Upstream, CompileError> {
     let secret = electric
         .secret
         .as_ref()
@@ -116,7 +117,8 @@ fn upstream(electric: &ElectricSettings) -> Result<Upstream, CompileError> {
         base,
         secret,
     };
-    Upstream::new(settings).map_err(|_| CompileError::Host)
+    let addresses = shared.addresses(&settings.host, settings.port);
+    Upstream::new(settings, addresses).map_err(|_| CompileError::Host)
 }
 
 /// The certificates in Pingora's form. Its parser gives up on what is none, so that they must have been read

@@ -27,6 +27,8 @@ pub struct Directory {
     /// By what follows the first label.
     wildcard: HashMap<Box<str>, Prefixes>,
     every: Prefixes,
+    /// The places of those that are not served, which count only where nobody is.
+    unserved: Option<Box<Directory>>,
 }
 
 /// Places by what a path begins with.
@@ -79,6 +81,16 @@ impl Group {
 impl Directory {
     /// Puts a tenant at all its places; without a selection that is everywhere.
     pub fn add(&mut self, id: &Arc<str>, selection: Option<&Selection>, entry: &Entry) {
+        let is_group = selection.is_some_and(|selection| selection.claim.is_some());
+        match entry {
+            Entry::Unserved(_) if !is_group => {
+                self.unserved.get_or_insert_default().put(id, selection, entry);
+            }
+            Entry::Served(_) | Entry::Unserved(_) => self.put(id, selection, entry),
+        }
+    }
+
+    fn put(&mut self, id: &Arc<str>, selection: Option<&Selection>, entry: &Entry) {
         let Some(selection) = selection else {
             self.every.add(&Arc::from(""), Place::One(entry.clone()));
             return;
@@ -115,7 +127,8 @@ impl Directory {
                 self.wildcard.get(parent)?.find(path)
             })
         });
-        named.or_else(|| self.every.find(path))
+        let found = named.or_else(|| self.every.find(path));
+        found.or_else(|| self.unserved.as_ref()?.find(host, path))
     }
 }
 
@@ -127,9 +140,12 @@ impl Prefixes {
         }
         match (self.places.get_mut(prefix), place) {
             (Some(Place::Group(group)), Place::Group(more)) => {
-                group.by_value.extend(more.by_value);
+                for (value, entry) in more.by_value {
+                    group.by_value.entry(value).or_insert(entry);
+                }
                 group.served.extend(more.served);
             }
+            (Some(Place::One(Entry::Served(_))), Place::Group(unserved)) if unserved.served.is_empty() => {}
             (_, place) => {
                 self.places.insert(Arc::clone(prefix), place);
             }

@@ -1,5 +1,6 @@
 //! Authorisers before a token is minted.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -24,6 +25,7 @@ async fn gatekeeper(say: Say, more: &str) -> (World, tempfile::TempDir) {
         format!("-----BEGIN PRIVATE KEY-----\n{der}\n-----END PRIVATE KEY-----\n"),
     )
     .unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
     let text = format!(
         "{IDENTITY}
 shapes:

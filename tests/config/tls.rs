@@ -10,22 +10,22 @@ fn pair(name: &str) -> (String, String) {
 }
 
 #[test]
-fn a_certificate_with_its_key_is_taken_and_a_key_that_all_may_read_is_warned_of() {
+fn a_certificate_with_its_key_is_taken_and_a_key_that_all_may_read_is_refused() {
     let (certificate, key) = pair("sync.example.com");
+    let given = Given::new().file("/etc/tls/cert.pem", &certificate);
+    let told = refused_in(&and(TLS), &given.world_readable_file("/etc/tls/key.pem", &key));
+    assert!(
+        told.contains("every account of this machine can read the private key /etc/tls/key.pem"),
+        "{told}"
+    );
     let given = Given::new()
         .file("/etc/tls/cert.pem", &certificate)
-        .world_readable_file("/etc/tls/key.pem", &key);
+        .file("/etc/tls/key.pem", &key);
     let loaded = accepted_in(&and(TLS), &given);
     let Some(Tls::Certificates(list)) = &loaded.config.server.tls else {
         panic!("no certificates")
     };
     assert_eq!((list.len(), list[0].chain.len()), (1, 1));
-    assert!(
-        loaded
-            .warnings
-            .render()
-            .contains("every account of this machine can read /etc/tls/key.pem")
-    );
     assert!(!format!("{:?}{}", loaded.config, loaded.print()).contains("PRIVATE"));
 }
 

@@ -15,7 +15,7 @@ use crate::support::token::member;
 const TARGET: &str = "/api/shapes/users?offset=-1";
 
 /// A certificate that its own client trusts, in files.
-fn certificate(setup: &Setup, file: &str, names: &[&str]) -> Certificate {
+pub fn certificate(setup: &Setup, file: &str, names: &[&str]) -> Certificate {
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
     let CertifiedKey { cert, signing_key }: CertifiedKey<KeyPair> =
         generate_simple_self_signed(names).unwrap();
@@ -39,7 +39,7 @@ async fn with_two() -> (Program, Certificate, Certificate) {
 }
 
 /// A client that trusts one certificate, and finds every name at the program.
-fn client(program: &Program, trusted: &Certificate, names: &[&str], http1: bool) -> Client {
+pub fn client(program: &Program, trusted: &Certificate, names: &[&str], http1: bool) -> Client {
     shapegate::identity::install_crypto();
     drop(rustls::crypto::ring::default_provider().install_default());
     let mut builder = Client::builder()
@@ -57,7 +57,7 @@ fn client(program: &Program, trusted: &Certificate, names: &[&str], http1: bool)
     builder.build().unwrap()
 }
 
-fn url(program: &Program, name: &str, target: &str) -> String {
+pub fn url(program: &Program, name: &str, target: &str) -> String {
     format!("https://{name}:{}{target}", program.setup.address.port())
 }
 

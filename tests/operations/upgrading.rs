@@ -194,16 +194,20 @@ async fn the_new_process_serves_the_new_configuration_and_the_old_one_what_it_ha
 
     let config = program.setup.path("shapegate.yaml");
     let text = fs::read_to_string(&config).unwrap();
-    fs::write(&config, text.replace("\n  users:\n", "\n  people:\n")).unwrap();
+    // Something that no process changes while it runs.
+    let changed = text.replacen("server: { ", "server: { cache_status: true, ", 1);
+    assert_ne!(changed, text);
+    fs::write(&config, changed).unwrap();
     let first = program.id();
     let second = program.upgrade(None).await.unwrap();
     assert_ne!(first, second);
 
-    let renamed = program.get("/api/shapes/people?offset=-1", Some(&token)).await;
-    assert_eq!(renamed.status, 200, "{}", renamed.text());
-    assert_eq!(program.get(TARGET, Some(&token)).await.status, 404);
+    let by_the_new = program.get(TARGET, Some(&token)).await;
+    assert_eq!(by_the_new.status, 200, "{}", by_the_new.text());
+    assert!(by_the_new.header("cache-status").is_some());
     let answer = soon(waiting.answer()).await.unwrap();
     assert_nothing_new(&answer);
+    assert!(answer.header("cache-status").is_none());
     assert_eq!(answer.header("connection"), Some("close"));
     assert!(waiting.is_closed().await, "the next poll finds the new process");
     let answer = soon(begun.answer()).await.unwrap();

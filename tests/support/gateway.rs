@@ -11,8 +11,9 @@ use pingora_core::apps::ServerApp;
 use pingora_core::protocols::l4::stream::Stream as L4Stream;
 use pingora_core::protocols::{GetSocketDigest, SocketDigest, Stream};
 use shapegate::clock::{Clock, SystemClock};
-use shapegate::config::{self, FileContent, Surroundings};
+use shapegate::config::{self, FileContent, ServerSettings, Surroundings};
 use shapegate::gateway::{State, background, server};
+use shapegate::reload::{Fleet, Reloader};
 use shapegate::tenant;
 use shapegate_origin::{Origin, OriginConfig, Schema};
 use tokio::net::{TcpListener, TcpStream};
@@ -86,7 +87,32 @@ impl Gateway {
         let settings = loaded.config.server.clone();
         let snapshot = tenant::compile(&loaded.config).expect("a configuration that compiles");
         let state = server::state(snapshot, &settings, clock).expect("entropy");
-        let app = Arc::new(server::app(&state, &settings, server::server_conf(1)));
+        Self::serving(wrap, origin, state, &settings, variables).await
+    }
+
+    /// A gateway that serves what a fleet of files says, and its reloader, which looks when it is told to.
+    pub async fn of_files(origin: Origin, paths: Vec<PathBuf>, clock: Arc<dyn Clock>) -> (Self, Reloader) {
+        let surroundings = Arc::new(variables(origin.url()));
+        let (fleet, _) = Fleet::load(paths, surroundings).unwrap_or_else(|error| panic!("{error}"));
+        let settings = fleet.server().clone();
+        let state = server::state(fleet.snapshot(), &settings, clock).expect("entropy");
+        let reloader = Reloader::new(Arc::clone(&state), fleet);
+        let variables = variables(origin.url());
+        let wrap: fn(TcpStream) -> Stream = |tcp| Box::new(l4(tcp));
+        (
+            Self::serving(wrap, origin, state, &settings, variables).await,
+            reloader,
+        )
+    }
+
+    async fn serving(
+        wrap: fn(TcpStream) -> Stream,
+        origin: Origin,
+        state: Arc<State>,
+        settings: &ServerSettings,
+        variables: Variables,
+    ) -> Self {
+        let app = Arc::new(server::app(&state, settings, server::server_conf(1)));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (shutdown, watch) = watch::channel(false);
@@ -149,7 +175,7 @@ pub fn l4(tcp: TcpStream) -> L4Stream {
     stream
 }
 
-fn variables(url: String) -> Variables {
+pub fn variables(url: String) -> Variables {
     Variables(HashMap::from([
         ("ELECTRIC_URL".to_owned(), url),
         ("ELECTRIC_SECRET".to_owned(), ELECTRIC_SECRET.to_owned()),

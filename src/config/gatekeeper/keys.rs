@@ -91,7 +91,7 @@ fn secret_name(origin: &SecretOrigin) -> String {
 fn of_file(reading: &mut Reading<'_>, node: &Node) -> Option<(Vec<u8>, KeyOrigin)> {
     let written = reading.text(node, "file")?;
     let file = reading.file(node, "file")?;
-    reading.warn_if_world_readable(&file);
+    reading.refuse_world_readable(&file)?;
     let der = pkcs8(reading, &file.content.bytes, file.span)?;
     Some((der, KeyOrigin::File(written.value)))
 }
