@@ -25,6 +25,7 @@ mod path;
 mod policy;
 mod print;
 mod problem;
+mod quotas;
 mod reading;
 mod rivals;
 mod rules;

@@ -14,6 +14,7 @@ pub mod cors;
 pub mod drain;
 pub mod framing;
 pub mod held;
+mod overload;
 pub mod ports;
 pub mod request_id;
 pub mod server;

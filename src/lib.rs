@@ -8,6 +8,7 @@ pub mod gatekeeper;
 pub mod gateway;
 pub mod hub;
 pub mod identity;
+pub mod limits;
 pub mod logging;
 pub mod outbound;
 pub mod questions;

@@ -4,6 +4,7 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncode
 use shapegate_core::code::Code;
 
 use crate::hub::HubMetrics;
+use crate::limits::LimitMetrics;
 
 /// The classes of a status, by its first digit less one.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -22,6 +23,8 @@ pub struct Metrics {
     pub held: IntGauge,
     /// Requests being served now.
     pub in_flight: IntGauge,
+    /// What was refused for a limit.
+    pub limits: LimitMetrics,
     /// What the hub counts.
     pub hub: HubMetrics,
 }
@@ -59,6 +62,7 @@ impl Metrics {
             )?,
             held: gauge("held_polls", "Long polls and streams that wait now.")?,
             in_flight: gauge("requests_in_flight", "Requests being served now.")?,
+            limits: LimitMetrics::new()?,
             hub: HubMetrics::new()?,
         };
         metrics.register()?;
@@ -74,6 +78,7 @@ impl Metrics {
             .register(Box::new(self.dropped_parameters.clone()))?;
         self.registry.register(Box::new(self.held.clone()))?;
         self.registry.register(Box::new(self.in_flight.clone()))?;
+        self.limits.register(&self.registry)?;
         self.hub.register(&self.registry)
     }
 

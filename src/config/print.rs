@@ -3,6 +3,7 @@
 use super::GatekeeperSettings;
 use super::client::{ClientColumns, ClientSettings, ClientWhere, SubsetSetting};
 use super::opened::Opened;
+use super::quotas;
 use super::reading::Shown;
 use super::scalar::{duration_text, size_text};
 use super::server::{AdminListen, ServerSettings};
@@ -159,6 +160,21 @@ fn server_defaults(root: &mut Out, server: &ServerSettings) {
             "connections_per_address_max",
             Out::Plain(limits.connections_per_address_max.to_string()),
         );
+        for (key, count) in [
+            ("upstream_requests_max", limits.upstream_requests_max),
+            ("upstream_new_shapes_max", limits.upstream_new_shapes_max),
+        ] {
+            put(out, key, Out::Plain(count.to_string()));
+        }
+        for (key, quota) in [
+            ("per_subject", limits.per_subject),
+            ("per_tenant", limits.per_tenant),
+            ("per_address", limits.per_address),
+        ] {
+            put_in(out, key, |out| {
+                quotas::written(quota).for_each(|(name, text)| put(out, name, Out::Plain(text)));
+            });
+        }
         put(
             out,
             "head_deadline",

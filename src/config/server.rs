@@ -2,8 +2,10 @@
 
 use super::files::NamedFile;
 use super::network::Network;
+use super::quotas;
 use super::reading::{Reading, Section};
 use super::yaml::{Kind, Node};
+use crate::limits::Quota;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -88,6 +90,16 @@ pub struct Limits {
     pub connections_max: usize,
     /// Most open connections from one address; trusted proxies are not counted.
     pub connections_per_address_max: usize,
+    /// Most requests to one tenant's Electric at once; new shapes and subsets are refused a little earlier.
+    pub upstream_requests_max: usize,
+    /// Most of them that are new shapes or subsets.
+    pub upstream_new_shapes_max: usize,
+    /// How much one subject may ask for.
+    pub per_subject: Quota,
+    /// How much one tenant may ask for.
+    pub per_tenant: Quota,
+    /// How much one address may ask for.
+    pub per_address: Quota,
     /// Within which a request's head must have arrived.
     pub head_deadline: Duration,
     /// Within which a request's body must have arrived.
@@ -102,6 +114,11 @@ impl Default for Limits {
             hub_bytes_max: 256 * 1024 * 1024,
             connections_max: 65_536,
             connections_per_address_max: 4_096,
+            upstream_requests_max: 10_000,
+            upstream_new_shapes_max: 300,
+            per_subject: Quota::SUBJECT,
+            per_tenant: Quota::default(),
+            per_address: Quota::default(),
             head_deadline: Duration::from_secs(10),
             body_deadline: Duration::from_secs(10),
         }
@@ -381,6 +398,8 @@ fn read_limits(reading: &mut Reading<'_>, node: &Node) -> Option<Limits> {
             "connections_per_address_max",
             &mut limits.connections_per_address_max,
         ),
+        ("upstream_requests_max", &mut limits.upstream_requests_max),
+        ("upstream_new_shapes_max", &mut limits.upstream_new_shapes_max),
     ];
     for (key, slot) in &mut counts {
         let Some(entry) = section.get(reading, key) else {
@@ -403,12 +422,19 @@ fn read_limits(reading: &mut Reading<'_>, node: &Node) -> Option<Limits> {
         );
         right &= read.map(|deadline| **slot = deadline).is_some();
     }
-    for (key, instead) in [
-        ("per_subject", ""),
-        ("per_tenant", ""),
-        ("per_address", "; `connections_per_address_max` works"),
-    ] {
-        section.later(reading, key, instead);
+    let mut quotas = [
+        ("per_subject", &mut limits.per_subject),
+        ("per_tenant", &mut limits.per_tenant),
+        ("per_address", &mut limits.per_address),
+    ];
+    for (key, slot) in &mut quotas {
+        let Some(entry) = section.get(reading, key) else {
+            continue;
+        };
+        match quotas::quota(reading, &entry.value, key, **slot) {
+            Some(quota) => **slot = quota,
+            None => right = false,
+        }
     }
     section.finish(reading);
     right.then_some(limits)

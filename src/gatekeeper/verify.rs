@@ -1,6 +1,7 @@
 //! Verifying: whose token it is, and what it signs.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -12,11 +13,13 @@ use shapegate_core::policy::SignedTerms;
 use shapegate_core::request::{Asked, AskedDefinition};
 use shapegate_core::shape_claims::{SignedShape, Unsigned};
 use shapegate_core::time::{Now, UnixMillis, Until};
+use shapegate_core::value::Value;
 
 use crate::identity::{
     AudienceRule, CredentialHeaders, Fault, Issuer, IssuerError, IssuerSource, Jws, MemoryLimits, Remembered,
     SHAPE_TOKEN_TYPE, TokenMemory, VerifiedClaims, issuer_claim, quoted, read_claims,
 };
+use crate::limits::Asker;
 
 use super::keys::SigningKeys;
 
@@ -46,9 +49,22 @@ pub enum VerifierError {
 pub struct ShapeToken {
     shape: SignedShape,
     issuer: Arc<str>,
+    subject: Option<Arc<str>>,
+    /// No other token of this process has it.
+    number: u64,
     until: Until,
     /// What was first asked with it, and allowed: a client asks in one way, for one log or the other.
     answered: [OnceLock<(AskedDefinition, Arc<Allowed>)>; 2],
+}
+
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
+
+impl ShapeToken {
+    /// Whose requests count as the same user's.
+    pub fn asker(&self, tenant: &Arc<str>, address: Option<IpAddr>) -> Asker {
+        let subject = self.subject.as_ref().ok_or(self.number);
+        Asker::with_token(tenant, &self.issuer, subject, address)
+    }
 }
 
 impl Remembered for ShapeToken {
@@ -168,6 +184,8 @@ impl Verifier {
         Ok(ShapeToken {
             shape: SignedShape::read(claims.get("shape")).map_err(Fault::Shape)?,
             issuer: Arc::clone(issuer.name()),
+            subject: subject(claims.get("sub")),
+            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             until: Until::at_wall(now, end),
             answered: [const { OnceLock::new() }; 2],
         })
@@ -199,6 +217,14 @@ impl Verifier {
         // Another request may have been first; its spelling is as good.
         _ = slot.set((asked.definition.clone(), Arc::clone(&allowed)));
         Ok(allowed)
+    }
+}
+
+/// The user that a token was minted for; an empty name names nobody.
+fn subject(claim: Option<&Value>) -> Option<Arc<str>> {
+    match claim {
+        Some(Value::String(subject)) if !subject.is_empty() => Some(Arc::clone(subject)),
+        _ => None,
     }
 }
 

@@ -8,6 +8,7 @@ mod judging;
 mod minting;
 mod signed;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -35,6 +36,7 @@ use crate::hub::health::Health;
 use crate::hub::upstream::{Along, READ_TIMEOUT};
 use crate::hub::version::SUBSETS_SINCE;
 use crate::hub::{Upstream, Wanted};
+use crate::limits::{Asker, Rate};
 use crate::tenant::{Endpoint, Found, Lease, Tenant};
 
 pub use self::again::renew;
@@ -76,6 +78,8 @@ pub struct Admitted {
     pub along: Along,
     /// What the answer must be like.
     pub expected: Expected,
+    /// Who asks, as far as that is counted.
+    pub asker: Asker,
     /// Who may keep the answer.
     pub audience: Audience,
     /// The moment until which it holds.
@@ -115,10 +119,13 @@ pub async fn admit(
     if framed.is_err() {
         session.as_downstream_mut().set_keepalive(None);
     }
+    let peer = address_of(session);
     let head = session.req_header();
     let tenant = choose::tenant(&loaded.snapshot, head, &mut ctx.cors)?;
     framed?;
     check_head(head, state)?;
+    ctx.address = state.limits.address(peer, &head.headers);
+    state.limits.arrive(ctx.address).await?;
     let (path, _) = target(head)?;
     let found = tenant.find(path).ok_or_else(not_found)?;
     if found.hides(&head.method) {
@@ -137,13 +144,18 @@ pub async fn admit(
     match found {
         Found::Shapes(endpoint) => shapes(state, &loaded, session, ctx, tenant, verb, &endpoint).await,
         Found::Signed { .. } => Box::pin(signed::admit(state, session, ctx, tenant, verb)).await,
-        Found::Mint(table) => Box::pin(minting::mint(state, &loaded, session, tenant, &table)).await,
+        Found::Mint(table) => Box::pin(minting::mint(state, &loaded, session, ctx, tenant, &table)).await,
         Found::PublicKeys => public_keys(tenant, state.clock.now()),
         Found::Health => {
             let health = upstream.health().state(upstream, &state.fetch, &*state.clock);
             Ok(Admission::Health(Box::pin(health).await))
         }
     }
+}
+
+/// The address of the other side of the connection.
+fn address_of(session: &Session) -> Option<IpAddr> {
+    Some(session.as_downstream().client_addr()?.as_inet()?.ip())
 }
 
 /// The public keys of the tokens that are minted here.
@@ -170,6 +182,8 @@ async fn shapes(
     let shape = endpoint.choose(&asked)?;
     let (identity, now) = identify::for_shape(state, tenant, shape, &head.headers, now).await?;
     require_identity(shape, identity.as_deref())?;
+    let asker = Asker::of(tenant.id(), identity.as_deref(), ctx.address);
+    state.limits.take(Rate::Requests, &asker).await?;
     if verb == Verb::Post {
         body::check_head(&session.req_header().headers, state.body_limits)?;
         let reading = body::read(session, state.body_limits, &*state.clock);
@@ -190,6 +204,7 @@ async fn shapes(
         Audience::Private
     };
     let serving = Serving {
+        asker,
         audience,
         shares: shape.shares(),
     };

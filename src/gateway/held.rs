@@ -12,10 +12,12 @@ use tokio::sync::watch;
 
 use super::admit::{Admitted, renew};
 use super::answer::{self, Reply};
+use super::overload::may_read_table;
 use super::state::State;
 use crate::hub::shared::{Cut, Reader, Start};
 use crate::hub::stream::EventEnd;
 use crate::hub::{Given, Source};
+use crate::limits::HeldSlot;
 
 /// How long a stream that must end may take to reach the end of an event.
 const EVENT_END_TIMEOUT: Duration = Duration::from_millis(500);
@@ -124,8 +126,11 @@ pub async fn serve(
     admitted: &Admitted,
     reply: &Reply<'_>,
 ) -> pingora_core::Result<()> {
-    let _held = Held::new(state, admitted.request.waits());
-    let (reader, source) = match state.hub.ask(&admitted.wanted(state.clock.now())) {
+    let (given, _held) = match ask(state, admitted).await {
+        Ok(given) => given,
+        Err(refusal) => return answer::refuse(session, &refusal, reply).await,
+    };
+    let (reader, source) = match given {
         Given::Kept(stored) => return answer::kept(state, session, &stored, admitted, reply).await,
         Given::Coming(reader, source) => (reader, source),
     };
@@ -140,6 +145,14 @@ pub async fn serve(
         First::Early(early) => answer::nothing_new(state, session, admitted, early, reply).await,
         First::Left(error) => Err(error),
     }
+}
+
+/// Asks the hub, within the limits of who asks.
+async fn ask<'a>(state: &'a State, admitted: &Admitted) -> Result<(Given, Held<'a>), Refusal> {
+    let held = Held::new(state, admitted)?;
+    may_read_table(state, admitted).await?;
+    let given = state.hub.ask(&admitted.wanted(state.clock.now()))?;
+    Ok((given, held))
 }
 
 /// One who waits for an answer that others may read, too.
@@ -257,20 +270,31 @@ fn broken_off(detail: &str) -> Box<pingora_core::Error> {
 }
 
 /// Counts a wait for as long as it lasts.
-struct Held<'a>(Option<&'a State>);
+struct Held<'a> {
+    state: Option<&'a State>,
+    _slot: Option<HeldSlot>,
+}
 
 impl<'a> Held<'a> {
-    fn new(state: &'a State, waits: bool) -> Self {
-        if waits {
-            state.metrics.held.inc();
+    fn new(state: &'a State, admitted: &Admitted) -> Result<Self, Refusal> {
+        if !admitted.request.waits() {
+            return Ok(Self {
+                state: None,
+                _slot: None,
+            });
         }
-        Self(waits.then_some(state))
+        let slot = state.limits.hold(&admitted.asker)?;
+        state.metrics.held.inc();
+        Ok(Self {
+            state: Some(state),
+            _slot: slot,
+        })
     }
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        if let Some(state) = self.0 {
+        if let Some(state) = self.state {
             state.metrics.held.dec();
         }
     }

@@ -31,7 +31,8 @@ use crate::admin::Metrics;
 use crate::admin::listener::{Admin, Hosts};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{AdminListen, ServerSettings, Tls};
-use crate::hub::Fetch;
+use crate::hub::{Fetch, LoadSettings};
+use crate::limits::LimitSettings;
 use crate::tenant::Snapshot;
 
 /// Requests on one downstream connection before it is closed, so that what it grew is given back.
@@ -126,9 +127,24 @@ pub fn state(
                 headers_max: HEADERS_MAX,
             },
             hub_bytes_max: limits.hub_bytes_max,
+            limits: limit_settings(settings),
+            loads: LoadSettings {
+                requests_max: limits.upstream_requests_max,
+                new_shapes_max: limits.upstream_new_shapes_max,
+            },
             tells_source: settings.cache_status,
         },
     ))
+}
+
+/// How much each may ask for.
+pub fn limit_settings(settings: &ServerSettings) -> LimitSettings {
+    LimitSettings {
+        per_subject: settings.limits.per_subject,
+        per_tenant: settings.limits.per_tenant,
+        per_address: settings.limits.per_address,
+        trusted_proxies: settings.trusted_proxies.clone(),
+    }
 }
 
 /// Installs the providers of signatures and of TLS, once a process.

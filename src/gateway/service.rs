@@ -16,6 +16,7 @@ use super::answer::{self, Reply};
 use super::connection::ConnectionBook;
 use super::context::{Replacement, RequestContext, Stage};
 use super::held;
+use super::overload;
 use super::state::State;
 use crate::hub::fetch::{is_encoded, refusal};
 use crate::hub::upstream::READ_TIMEOUT;
@@ -46,6 +47,14 @@ impl Gateway {
         let reply = Reply::to(ctx, &self.state);
         match admission {
             Ok(Admission::Finite(admitted)) => {
+                match overload::seat(&self.state, &admitted).await {
+                    Ok(seat) => ctx.seat = Some(seat),
+                    Err(refusal) => {
+                        answer::refuse(session, &refusal, &reply).await?;
+                        ctx.stage = Stage::Answered;
+                        return Ok(true);
+                    }
+                }
                 ctx.stage = Stage::Permitted(admitted);
                 return Ok(false);
             }

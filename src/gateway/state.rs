@@ -14,7 +14,8 @@ use super::request_id::RequestIds;
 use crate::admin::Metrics;
 use crate::clock::Clock;
 use crate::hub::fetch::SharedFetch;
-use crate::hub::{Fetch, Hub, Upstream};
+use crate::hub::{Fetch, Hub, LoadSettings, Upstream};
+use crate::limits::{LimitSettings, Limits};
 use crate::tenant::Snapshot;
 
 /// Decisions remembered; each is a few hundred bytes.
@@ -90,6 +91,10 @@ pub struct Parts {
     pub head_limits: HeadLimits,
     /// Bytes of answers that are kept.
     pub hub_bytes_max: usize,
+    /// How much each may ask for.
+    pub limits: LimitSettings,
+    /// How much upstreams are asked for.
+    pub loads: LoadSettings,
     /// Whether answers say where they come from.
     pub tells_source: bool,
 }
@@ -108,6 +113,8 @@ pub struct State {
     pub fetch: SharedFetch,
     /// What is shared.
     pub hub: Arc<Hub>,
+    /// How much each may ask for.
+    pub limits: Limits,
     /// Ids for requests.
     pub request_ids: RequestIds,
     /// Bounds on bodies.
@@ -129,11 +136,14 @@ impl State {
             body_limits,
             head_limits,
             hub_bytes_max,
+            limits,
+            loads,
             tells_source,
         } = parts;
         let fetch = Arc::new(fetch);
         let (hub_fetch, hub_clock) = (Arc::clone(&fetch), Arc::clone(&clock));
-        let hub = Hub::new(hub_fetch, hub_clock, metrics.hub.clone(), hub_bytes_max);
+        let hub = Hub::new(hub_fetch, hub_clock, metrics.hub.clone(), hub_bytes_max, loads);
+        let limits = Limits::new(limits, Arc::clone(&clock), metrics.limits.clone());
         Arc::new(Self {
             loaded: ArcSwap::new(Loaded::new(snapshot, Arc::new(Cache::new(DECISIONS_MAX)))),
             changes: watch::Sender::new(0),
@@ -142,6 +152,7 @@ impl State {
             metrics,
             fetch,
             hub,
+            limits,
             request_ids,
             body_limits,
             head_limits,

@@ -53,7 +53,7 @@ async fn judge_again(
         Some(Found::Shapes(endpoint)) => endpoint,
         Some(Found::Signed { .. }) => {
             let verifier = tenant.gatekeeper().verifier.as_ref().ok_or_else(not_found)?;
-            let (_, allowed) = signed::judge(verifier, head, Verb::Get, now)?;
+            let (_, _, allowed) = signed::judge(verifier, head, Verb::Get, now)?;
             return Ok((allowed, Arc::clone(tenant)));
         }
         _ => return Err(not_found()),

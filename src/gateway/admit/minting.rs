@@ -8,7 +8,9 @@ use shapegate_core::request::{Asked, MintBody};
 use super::head::{not_found, target};
 use super::judging::RequestHeaders;
 use super::{Admission, body, identify};
+use crate::gateway::context::RequestContext;
 use crate::gateway::state::{Loaded, State};
+use crate::limits::{Asker, Rate};
 use crate::tenant::Tenant;
 
 /// Mints a token for the table of a raw path segment.
@@ -18,6 +20,7 @@ pub(super) async fn mint(
     state: &State,
     loaded: &Loaded,
     session: &mut Session,
+    ctx: &RequestContext,
     tenant: &Tenant,
     segment: &str,
 ) -> Result<Admission, Refusal> {
@@ -27,6 +30,10 @@ pub(super) async fn mint(
     let (identity, now) = identify::identify(state, tenant, headers, now).await?;
     if identity.is_none() && minter.requires_identity() {
         return Err(identify::unknown());
+    }
+    let asker = Asker::of(tenant.id(), identity.as_deref(), ctx.address);
+    for rate in [Rate::Requests, Rate::Mints] {
+        state.limits.take(rate, &asker).await?;
     }
     let (table, shape) = minter.shape(segment)?;
     if identity.is_none() && shape.policy().access() == Access::Required {

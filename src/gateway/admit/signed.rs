@@ -15,10 +15,11 @@ use shapegate_core::time::Now;
 use super::building::Serving;
 use super::head::{not_found, target};
 use super::{Admission, body, permit};
-use crate::gatekeeper::Verifier;
+use crate::gatekeeper::{ShapeToken, Verifier};
 use crate::gateway::context::RequestContext;
 use crate::gateway::state::State;
 use crate::identity::CredentialHeaders;
+use crate::limits::Rate;
 use crate::tenant::Tenant;
 
 /// Admits a request at one of the paths where tokens are verified.
@@ -31,8 +32,10 @@ pub(super) async fn admit(
 ) -> Result<Admission, Refusal> {
     let verifier = tenant.gatekeeper().verifier.as_ref().ok_or_else(not_found)?;
     let now = state.clock.now();
-    let (mut asked, allowed) = judge(verifier, session.req_header(), verb, now)?;
+    let (token, mut asked, allowed) = judge(verifier, session.req_header(), verb, now)?;
     state.metrics.dropped(asked.dropped);
+    let asker = token.asker(tenant.id(), ctx.address);
+    state.limits.take(Rate::Requests, &asker).await?;
     if verb == Verb::Post {
         body::check_head(&session.req_header().headers, state.body_limits)?;
         let read = body::read(session, state.body_limits, &*state.clock).await?;
@@ -40,6 +43,7 @@ pub(super) async fn admit(
     }
     let head = session.req_header();
     let serving = Serving {
+        asker,
         audience: Audience::Private,
         shares: true,
     };
@@ -52,11 +56,11 @@ pub(super) fn judge(
     head: &RequestHeader,
     verb: Verb,
     now: Now,
-) -> Result<(Asked, Arc<Allowed>), Refusal> {
+) -> Result<(Arc<ShapeToken>, Asked, Arc<Allowed>), Refusal> {
     let (_, query) = target(head)?;
     let asked = Asked::parse(verb, query, &Declared::default())?;
     require_shape(&asked)?;
     let token = verifier.authenticate(&CredentialHeaders::of(&head.headers), now)?;
     let allowed = verifier.decide(&token, &asked, now)?;
-    Ok((asked, allowed))
+    Ok((token, asked, allowed))
 }
