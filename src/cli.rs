@@ -1,10 +1,11 @@
-//! The command line: `serve`, `check`, `keys` and `demo`, a file a command.
+//! The command line: `serve`, `upgrade`, `check`, `keys` and `demo`, a file a command.
 
 mod check;
 mod demo;
 mod keys;
 mod output;
 mod serve;
+mod upgrade;
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -30,6 +31,8 @@ pub struct CommandLine {
 enum Command {
     /// Serve until told to stop.
     Serve(ConfigFiles),
+    /// Change the running process for a new one, without refusing or cutting off anybody.
+    Upgrade(upgrade::UpgradeArguments),
     /// Say whether a configuration is right: exit code 0, or 1 with every error and its place.
     Check(check::CheckArguments),
     /// Make keys that sign shape tokens, and replace them in time.
@@ -52,6 +55,7 @@ struct ConfigFiles {
 pub fn run() -> ExitCode {
     match CommandLine::parse().command {
         Command::Serve(files) => serve::run(&files),
+        Command::Upgrade(arguments) => upgrade::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Keys(command) => keys::run(&command),
         Command::Demo(arguments) => demo::run(&arguments),

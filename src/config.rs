@@ -18,6 +18,8 @@ mod gatekeeper;
 mod host;
 mod identity;
 mod keys;
+mod leaving;
+mod limits;
 mod merge;
 mod network;
 mod opened;
@@ -53,6 +55,8 @@ pub use gatekeeper::{
 };
 pub use host::is_label;
 pub use identity::{IdentitySettings, LIFETIME_MAX_DEFAULT};
+pub use leaving::Leaving;
+pub use limits::Limits;
 pub use network::{Network, NetworkError};
 pub use opened::{Opened, RefusedTenant};
 pub use path::{
@@ -66,7 +70,7 @@ pub use rules::{ParamSetting, RULES_MAX, RowsSetting, RuleSettings};
 pub use scalar::read_duration;
 pub use secret::{SECRET_BYTES_MAX, SecretOrigin, SecretSetting};
 pub use selection::{ClaimSelection, HostPattern, PREFIX_SEGMENTS_MAX, Selection};
-pub use server::{AdminListen, Certificate, Limits, ServerSettings, Tls};
+pub use server::{AdminListen, Certificate, ServerSettings, Tls};
 pub use shapes::{AccessSetting, SHAPES_MAX, ShapeSettings, TableSetting};
 pub use source::{FILES_MAX, Source, SourceId, Sources, Span, Spanned};
 pub use surroundings::{FileContent, Machine, Surroundings};

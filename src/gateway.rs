@@ -4,6 +4,7 @@
 //! through the hub, the rest by Pingora's proxying through the hooks of [`service`]; both answer through [`answer`], the only
 //! writer of headers to a client.
 
+pub mod accepting;
 pub mod admit;
 pub mod answer;
 pub mod body;
@@ -11,11 +12,12 @@ mod choose;
 pub mod connection;
 pub mod context;
 pub mod cors;
+pub mod departure;
 pub mod drain;
 pub mod framing;
 pub mod held;
+pub mod herald;
 mod overload;
-pub mod ports;
 pub mod request_id;
 pub mod server;
 pub mod service;

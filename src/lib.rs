@@ -11,5 +11,6 @@ pub mod identity;
 pub mod limits;
 pub mod logging;
 pub mod outbound;
+pub mod process;
 pub mod questions;
 pub mod tenant;

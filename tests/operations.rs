@@ -23,3 +23,5 @@ mod starting;
 mod stopping;
 #[path = "operations/tls.rs"]
 mod tls;
+#[path = "operations/upgrading.rs"]
+mod upgrading;

@@ -43,20 +43,29 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
 
 /// Loads, and tells every warning and error on standard error.
 pub(super) fn load_or_complain(files: &ConfigFiles) -> Option<Loaded> {
+    load_telling_warnings(files)
+        .map_err(|complaint| warn(&complaint))
+        .ok()
+}
+
+/// Loads, and tells every warning on standard error.
+///
+/// # Errors
+/// Every error, for standard error.
+pub(super) fn load_telling_warnings(files: &ConfigFiles) -> Result<Loaded, String> {
     match load(&files.config, &Machine) {
         Ok(loaded) => {
             if !loaded.warnings.list.is_empty() {
                 warn(&format!("{}\n", loaded.warnings.render()));
             }
-            Some(loaded)
+            Ok(loaded)
         }
         Err(problems) => {
             let errors = count(problems.errors(), "error");
-            warn(&format!(
+            Err(format!(
                 "{}\nThe configuration is refused: {errors}.\n",
                 problems.render()
-            ));
-            None
+            ))
         }
     }
 }

@@ -6,6 +6,7 @@ mod tokens;
 use super::output::{tell, warn};
 use crate::clock::SystemClock;
 use crate::config::{self, FileContent, Problems, Surroundings};
+use crate::process::Arrival;
 use crate::{gateway, tenant};
 use clap::Args;
 use page::Page;
@@ -88,7 +89,12 @@ fn start(arguments: &DemoArguments) -> Result<(), DemoError> {
     let tokens = Tokens::new(&jwt_secret, Arc::new(SystemClock));
     let page = Page::new(Arc::clone(&origin), tokens, arguments.gateway).service(arguments.page);
     tell(&greeting(arguments));
-    gateway::run_with(snapshot, &loaded.config.server, vec![Box::new(page)])?;
+    gateway::run_with(
+        snapshot,
+        &loaded.config.server,
+        Arrival::default(),
+        vec![Box::new(page)],
+    )?;
     Ok(())
 }
 

@@ -1,17 +1,16 @@
 //! `server`, `admin`, `health` and `limits`: what the process listens on and how much it takes.
 
 use super::files::NamedFile;
+use super::leaving::{self, Leaving};
+use super::limits::{self, Limits};
 use super::network::Network;
-use super::quotas;
 use super::reading::{Reading, Section};
 use super::yaml::{Kind, Node};
-use crate::limits::Quota;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080);
 const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
@@ -31,6 +30,8 @@ pub struct ServerSettings {
     pub admin: AdminListen,
     /// Health and metrics for others, read-only.
     pub health: Option<SocketAddr>,
+    /// How it goes away.
+    pub leaving: Leaving,
     /// How much is taken.
     pub limits: Limits,
 }
@@ -77,76 +78,33 @@ impl std::fmt::Debug for Certificate {
     }
 }
 
-/// How much is taken from clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Largest request body, bytes.
-    pub body_bytes_max: usize,
-    /// Largest request head, bytes.
-    pub header_bytes_max: usize,
-    /// Answers that the hub keeps, all together, bytes; 0 keeps none, and only shares what is under way.
-    pub hub_bytes_max: usize,
-    /// Most open client connections.
-    pub connections_max: usize,
-    /// Most open connections from one address; trusted proxies are not counted.
-    pub connections_per_address_max: usize,
-    /// Most requests to one tenant's Electric at once; new shapes and subsets are refused a little earlier.
-    pub upstream_requests_max: usize,
-    /// Most of them that are new shapes or subsets.
-    pub upstream_new_shapes_max: usize,
-    /// How much one subject may ask for.
-    pub per_subject: Quota,
-    /// How much one tenant may ask for.
-    pub per_tenant: Quota,
-    /// How much one address may ask for.
-    pub per_address: Quota,
-    /// Within which a request's head must have arrived.
-    pub head_deadline: Duration,
-    /// Within which a request's body must have arrived.
-    pub body_deadline: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            body_bytes_max: 256 * 1024,
-            header_bytes_max: 32 * 1024,
-            hub_bytes_max: 256 * 1024 * 1024,
-            connections_max: 65_536,
-            connections_per_address_max: 4_096,
-            upstream_requests_max: 10_000,
-            upstream_new_shapes_max: 300,
-            per_subject: Quota::SUBJECT,
-            per_tenant: Quota::default(),
-            per_address: Quota::default(),
-            head_deadline: Duration::from_secs(10),
-            body_deadline: Duration::from_secs(10),
-        }
-    }
-}
-
 /// Reads the four top-level keys, each of which may be missing.
 pub(super) fn server(
     reading: &mut Reading<'_>,
     [server, admin, health, limits]: [Option<&Node>; 4],
 ) -> Option<ServerSettings> {
-    let public = server.map_or_else(|| Some(Public::default()), |node| public(reading, node));
+    let public = match server {
+        Some(node) => public(reading, node),
+        None => leaving::leaving(reading, None).map(Public::with),
+    };
     let admin = admin.map_or(Some(AdminListen::Tcp(ADMIN_DEFAULT)), |node| {
         admin_listen(reading, node)
     });
     let health = health.map_or(Some(None), |node| health_listen(reading, node).map(Some));
-    let limits = limits.map_or_else(|| Some(Limits::default()), |node| read_limits(reading, node));
+    let limits = limits.map_or_else(|| Some(Limits::default()), |node| limits::limits(reading, node));
     let Public {
         listen,
         tls,
         trusted_proxies,
         cache_status,
+        leaving,
     } = public?;
     Some(ServerSettings {
         listen,
         tls,
         trusted_proxies,
         cache_status,
+        leaving,
         admin: admin?,
         health: health?,
         limits: limits?,
@@ -158,11 +116,13 @@ struct Public {
     tls: Option<Tls>,
     trusted_proxies: Vec<Network>,
     cache_status: bool,
+    leaving: Leaving,
 }
 
-impl Default for Public {
-    fn default() -> Self {
+impl Public {
+    fn with(leaving: Leaving) -> Self {
         Self {
+            leaving,
             listen: vec![LISTEN_DEFAULT],
             tls: None,
             trusted_proxies: Vec::new(),
@@ -184,8 +144,10 @@ fn public(reading: &mut Reading<'_>, node: &Node) -> Option<Public> {
     let cache_status = section
         .get(reading, "cache_status")
         .map(|entry| reading.boolean(&entry.value, "cache_status"));
+    let leaving = leaving::leaving(reading, Some(&mut section));
     section.finish(reading);
     Some(Public {
+        leaving: leaving?,
         cache_status: cache_status.unwrap_or(Some(false))?,
         listen: listen.unwrap_or_else(|| Some(vec![LISTEN_DEFAULT]))?,
         tls: tls.map_or(Some(None), |tls| tls.map(Some))?,
@@ -363,89 +325,4 @@ fn health_listen(reading: &mut Reading<'_>, node: &Node) -> Option<SocketAddr> {
     reading
         .address(&listen?.value, "listen")
         .map(|address| address.value)
-}
-
-fn read_limits(reading: &mut Reading<'_>, node: &Node) -> Option<Limits> {
-    let mut section = Section::open(reading, node, "limits")?;
-    let mut limits = Limits::default();
-    let mut right = true;
-    let mut sizes = [
-        (
-            "body_bytes_max",
-            &mut limits.body_bytes_max,
-            1024..=8 * 1024 * 1024,
-        ),
-        (
-            "header_bytes_max",
-            &mut limits.header_bytes_max,
-            4096..=1024 * 1024,
-        ),
-        (
-            "hub_bytes_max",
-            &mut limits.hub_bytes_max,
-            0..=64 * 1024 * 1024 * 1024,
-        ),
-    ];
-    for (key, slot, range) in &mut sizes {
-        let Some(entry) = section.get(reading, key) else {
-            continue;
-        };
-        right &= fill(slot, reading.size(&entry.value, key, range.clone()));
-    }
-    let mut counts = [
-        ("connections_max", &mut limits.connections_max),
-        (
-            "connections_per_address_max",
-            &mut limits.connections_per_address_max,
-        ),
-        ("upstream_requests_max", &mut limits.upstream_requests_max),
-        ("upstream_new_shapes_max", &mut limits.upstream_new_shapes_max),
-    ];
-    for (key, slot) in &mut counts {
-        let Some(entry) = section.get(reading, key) else {
-            continue;
-        };
-        right &= fill(slot, reading.integer(&entry.value, key, 1..=1_000_000));
-    }
-    let mut deadlines = [
-        ("head_deadline", &mut limits.head_deadline),
-        ("body_deadline", &mut limits.body_deadline),
-    ];
-    for (key, slot) in &mut deadlines {
-        let Some(entry) = section.get(reading, key) else {
-            continue;
-        };
-        let read = reading.duration(
-            &entry.value,
-            key,
-            Duration::from_millis(100)..=Duration::from_secs(300),
-        );
-        right &= read.map(|deadline| **slot = deadline).is_some();
-    }
-    let mut quotas = [
-        ("per_subject", &mut limits.per_subject),
-        ("per_tenant", &mut limits.per_tenant),
-        ("per_address", &mut limits.per_address),
-    ];
-    for (key, slot) in &mut quotas {
-        let Some(entry) = section.get(reading, key) else {
-            continue;
-        };
-        match quotas::quota(reading, &entry.value, key, **slot) {
-            Some(quota) => **slot = quota,
-            None => right = false,
-        }
-    }
-    section.finish(reading);
-    right.then_some(limits)
-}
-
-fn fill(slot: &mut usize, read: Option<u64>) -> bool {
-    match read.and_then(|value| usize::try_from(value).ok()) {
-        Some(value) => {
-            *slot = value;
-            true
-        }
-        None => false,
-    }
 }

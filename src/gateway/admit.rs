@@ -137,7 +137,7 @@ pub async fn admit(
     let Some(verb) = found.verb(&head.method) else {
         return Ok(Admission::NotAllowed(found.methods()));
     };
-    if state.drain.has_begun() {
+    if state.drain.refuses() {
         return Err(Refusal::new(Code::Draining, "The gateway is going away."));
     }
     let upstream = tenant.upstream();

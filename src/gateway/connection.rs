@@ -12,6 +12,7 @@ use pingora_core::protocols::{ALPN, Stream};
 use pingora_core::server::ShutdownWatch;
 use shapegate_core::time::Monotonic;
 
+use super::drain::Drain;
 use crate::admin::Metrics;
 use crate::clock::Clock;
 use crate::limits::address;
@@ -69,6 +70,7 @@ fn millis(at: Monotonic) -> u64 {
 pub struct Guarded<A> {
     inner: Arc<A>,
     book: Arc<ConnectionBook>,
+    drain: Drain,
 }
 
 /// The connections that are open, shared with the request hooks.
@@ -198,9 +200,14 @@ impl Drop for Seat {
 }
 
 impl<A> Guarded<A> {
-    /// `inner` behind the caps of `book`.
-    pub fn new(inner: Arc<A>, book: Arc<ConnectionBook>) -> Self {
-        Self { inner, book }
+    /// `inner` behind the caps of `book`, whose idle connections end with `drain`.
+    pub fn new(inner: Arc<A>, book: Arc<ConnectionBook>, drain: Drain) -> Self {
+        Self { inner, book, drain }
+    }
+
+    /// The connections that are open.
+    pub fn book(&self) -> &Arc<ConnectionBook> {
+        &self.book
     }
 }
 
@@ -246,7 +253,11 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Guarded<A> {
         None
     }
 
+    /// Called once nothing is accepted any more. Pingora then closes every connection on which no request has
+    /// come yet, those accepted a moment ago included: that waits.
     async fn cleanup(&self) {
+        self.drain.accepts_no_more();
+        self.drain.idle_over().await;
         self.inner.cleanup().await;
     }
 }

@@ -1,90 +1,175 @@
-//! Going away: what waits is answered early, what is in flight is finished, then the process ends.
+//! Going away, as requests see it: not ready, answers that close their connection, waits that end early, one
+//! after another, and no new requests.
+//!
+//! Who says when is [`departure`](super::departure).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use pingora_core::server::{ShutdownSignal, ShutdownSignalWatch};
 use shapegate_core::time::Monotonic;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::admin::Metrics;
 use crate::clock::Clock;
 
-/// How often a draining process looks whether it has finished.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// Added to each wait's turn, as a part of 2^32: the golden ratio. However many waits there are, their turns lie
+/// evenly in the spread, without anybody knowing how many will come.
+const TURN_STEP: u64 = 0x9E37_79B9;
 
-/// Whether the process is going away.
-#[derive(Clone, Debug)]
-pub struct Drain {
-    sender: Arc<watch::Sender<bool>>,
+/// How waits end while the process goes away.
+#[derive(Clone, Copy, Debug)]
+struct Ending {
+    /// When the first one ends.
+    from: Monotonic,
+    /// Over how long they are spread, so that not everybody comes back in the same moment.
+    spread: Duration,
 }
 
-impl Default for Drain {
-    fn default() -> Self {
-        Self {
-            sender: Arc::new(watch::Sender::new(false)),
-        }
-    }
+/// How far the process has gone away; nothing of it is ever taken back.
+#[derive(Clone, Copy, Debug, Default)]
+struct Gone {
+    leaving: bool,
+    refuses: bool,
+    ending: Option<Ending>,
+    accepting_over: bool,
+    idle_over: bool,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    gone: watch::Sender<Gone>,
+    turns: AtomicU64,
+}
+
+/// Whether, and how far, the process is going away.
+#[derive(Clone, Debug, Default)]
+pub struct Drain {
+    shared: Arc<Shared>,
 }
 
 impl Drain {
-    /// Starts going away.
+    /// Is no longer ready, and closes each connection with its next answer. Everything is served.
+    pub fn leave(&self) {
+        self.shared.gone.send_modify(|gone| gone.leaving = true);
+    }
+
+    /// Refuses new requests from now on.
+    pub fn refuse(&self) {
+        self.shared.gone.send_modify(|gone| gone.refuses = true);
+    }
+
+    /// Ends every wait between `from` and `spread` later; one that begins afterwards, at once.
+    pub fn end_waits(&self, from: Monotonic, spread: Duration) {
+        let ending = Some(Ending { from, spread });
+        self.shared.gone.send_modify(|gone| gone.ending = ending);
+    }
+
+    /// Notes that no listener takes connections any more.
+    pub fn accepts_no_more(&self) {
+        self.shared.gone.send_modify(|gone| gone.accepting_over = true);
+    }
+
+    /// Closes the connections on which nothing is asked.
+    pub fn close_idle(&self) {
+        self.shared.gone.send_modify(|gone| gone.idle_over = true);
+    }
+
+    /// Goes away at once: all of the above except closing what is idle, nothing spread.
     pub fn begin(&self) {
-        self.sender.send_replace(true);
+        self.leave();
+        self.refuse();
+        self.end_waits(Monotonic(Duration::ZERO), Duration::ZERO);
     }
 
-    /// Whether it has begun.
+    /// Whether going away has begun: not ready any more.
     pub fn has_begun(&self) -> bool {
-        *self.sender.borrow()
+        self.shared.gone.borrow().leaving
     }
 
-    /// Resolves once it has begun.
-    pub async fn begun(&self) {
-        let mut watch = self.sender.subscribe();
+    /// Whether new requests are refused.
+    pub fn refuses(&self) -> bool {
+        self.shared.gone.borrow().refuses
+    }
+
+    /// Resolves when the wait that calls this must end.
+    pub async fn turn(&self, clock: &dyn Clock) {
+        let mut watch = self.shared.gone.subscribe();
         // The sender lives as long as `self`, so waiting cannot fail.
-        drop(watch.wait_for(|begun| *begun).await);
-    }
-}
-
-/// Ends the server on SIGTERM once everything in flight is answered, within a grace period; on SIGINT at once.
-pub struct DrainOnSignal {
-    /// What is told first.
-    pub drain: Drain,
-    /// Where the requests in flight are counted.
-    pub metrics: Arc<Metrics>,
-    /// The clock of the grace period.
-    pub clock: Arc<dyn Clock>,
-    /// The longest that requests in flight are waited for.
-    pub grace_period: Duration,
-}
-
-impl DrainOnSignal {
-    async fn finish(&self) {
-        self.drain.begin();
-        let end = Monotonic(self.clock.now().monotonic.0 + self.grace_period);
-        while self.metrics.in_flight.get() > 0 && self.clock.now().monotonic < end {
-            let look = Monotonic(self.clock.now().monotonic.0 + LOOK_INTERVAL);
-            self.clock.sleep_until(look).await;
-        }
-    }
-}
-
-#[async_trait]
-impl ShutdownSignalWatch for DrainOnSignal {
-    async fn recv(&self) -> ShutdownSignal {
-        let (Ok(mut terminate), Ok(mut interrupt)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        let Ok(Some(ending)) = watch
+            .wait_for(|gone| gone.ending.is_some())
+            .await
+            .map(|gone| gone.ending)
         else {
-            log::error!("signals cannot be received; the process ends only when killed");
-            return std::future::pending().await;
+            return;
         };
-        tokio::select! {
-            _ = terminate.recv() => self.finish().await,
-            _ = interrupt.recv() => {}
+        if ending.spread.is_zero() {
+            return;
         }
-        // Pingora's graceful way sleeps its whole grace period; everything is answered by now.
-        ShutdownSignal::FastShutdown
+        let turn = self.shared.turns.fetch_add(1, Ordering::Relaxed);
+        let at = Monotonic(ending.from.0 + part_of(ending.spread, turn));
+        if clock.now().monotonic < at {
+            clock.sleep_until(at).await;
+        }
+    }
+
+    /// Resolves when no listener takes connections any more.
+    pub async fn accepting_over(&self) {
+        let mut watch = self.shared.gone.subscribe();
+        drop(watch.wait_for(|gone| gone.accepting_over).await);
+    }
+
+    /// Resolves when the connections on which nothing is asked are closed.
+    pub async fn idle_over(&self) {
+        let mut watch = self.shared.gone.subscribe();
+        drop(watch.wait_for(|gone| gone.idle_over).await);
+    }
+}
+
+/// Where in `spread` the wait with this number ends.
+fn part_of(spread: Duration, turn: u64) -> Duration {
+    let fraction = turn.wrapping_mul(TURN_STEP) & 0xFFFF_FFFF;
+    let nanos = (spread.as_nanos() * u128::from(fraction)) >> 32;
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use futures_util::FutureExt as _;
+
+    #[test]
+    fn turns_lie_evenly_in_the_spread_however_many_there_are() {
+        let spread = Duration::from_secs(10);
+        for waits in [10_u64, 100, 1_000] {
+            let mut tenths = [0_u64; 10];
+            for turn in 0..waits {
+                let part = part_of(spread, turn);
+                assert!(part < spread);
+                tenths[usize::try_from(part.as_secs()).unwrap()] += 1;
+            }
+            let fair = waits / 10;
+            assert!(tenths.iter().all(|count| count.abs_diff(fair) <= 1), "{tenths:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn every_wait_ends_in_its_turn_and_whoever_comes_afterwards_at_once() {
+        let clock = ManualClock::at(shapegate_core::time::UnixMillis(0));
+        let drain = Drain::default();
+        type Turns<'a> = Vec<std::pin::Pin<Box<dyn Future<Output = ()> + 'a>>>;
+        let mut turns: Turns<'_> = (0..100).map(|_| Box::pin(drain.turn(&clock)) as _).collect();
+        let ended = |turns: &mut Turns<'_>| {
+            turns.retain_mut(|turn| turn.now_or_never().is_none());
+            turns.len()
+        };
+        assert_eq!(ended(&mut turns), 100, "nothing goes away yet");
+        drain.end_waits(clock.now().monotonic, Duration::from_secs(10));
+        assert_eq!(ended(&mut turns), 99, "the first turn is at once");
+        clock.advance(Duration::from_secs(5));
+        assert!(ended(&mut turns).abs_diff(50) <= 1);
+        clock.advance(Duration::from_secs(5));
+        assert_eq!(ended(&mut turns), 0);
+        drain.turn(&clock).await;
     }
 }

@@ -61,7 +61,7 @@ impl<'a> Ends<'a> {
             changes: state.changes(),
             lease: Box::pin(admitted.lease.over()),
             permission: permission.map(|sleep| sleep as _),
-            drain: Box::pin(state.drain.begun()),
+            drain: Box::pin(state.drain.turn(&*state.clock)),
         }
     }
 
@@ -142,7 +142,12 @@ pub async fn serve(
         First::Came(Ok(start)) => wait.pass_on(session, &start, source, reply).await,
         First::Came(Err(refusal)) => answer::refuse(session, &refusal, reply).await,
         First::Late(_) => answer::nothing_new(state, session, admitted, Early::Permission, reply).await,
-        First::Early(early) => answer::nothing_new(state, session, admitted, early, reply).await,
+        First::Early(early) => {
+            if early == Early::Drain {
+                session.set_keepalive(None);
+            }
+            answer::nothing_new(state, session, admitted, early, reply).await
+        }
         First::Left(error) => Err(error),
     }
 }
@@ -217,7 +222,12 @@ impl Wait<'_> {
                     }
                     return self.end_stream(session, stands).await;
                 }
-                First::Early(_) => return self.end_stream(session, stands).await,
+                First::Early(early) => {
+                    if early == Early::Drain {
+                        session.set_keepalive(None);
+                    }
+                    return self.end_stream(session, stands).await;
+                }
             };
             match piece {
                 Ok(Some(piece)) => {

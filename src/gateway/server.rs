@@ -1,13 +1,14 @@
 //! The process: listeners, background work, the end.
 
-use std::net::SocketAddr;
+use std::fs::Permissions;
 use std::num::NonZero;
-use std::os::unix::fs::PermissionsExt;
-use std::sync::Arc;
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora_core::apps::HttpServerOptions;
+use pingora_core::apps::http_app::HttpServer;
 use pingora_core::connectors::ConnectorOptions;
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig, TcpSocketOptions};
 use pingora_core::protocols::TcpKeepalive;
@@ -18,11 +19,13 @@ use pingora_core::services::background::{BackgroundService, background_service};
 use pingora_core::services::listening::Service;
 use pingora_proxy::{HttpProxy, http_proxy};
 use thiserror::Error;
+use tokio::sync::watch;
 
+use super::accepting::Accepting;
 use super::body::BodyLimits;
 use super::connection::{ConnectionBook, ConnectionLimits, Guarded};
-use super::drain::DrainOnSignal;
-use super::ports::{self, ListenError};
+use super::departure::Departure;
+use super::herald::Herald;
 use super::request_id::RequestIds;
 use super::service::Gateway;
 use super::state::{HeadLimits, Parts, State};
@@ -30,9 +33,12 @@ use super::tls::{self, TlsError};
 use crate::admin::Metrics;
 use crate::admin::listener::{Admin, Hosts};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{AdminListen, ServerSettings, Tls};
+use crate::config::{ServerSettings, Tls};
 use crate::hub::{Fetch, LoadSettings};
 use crate::limits::LimitSettings;
+use crate::process::sockets::UNIX_MODE;
+use crate::process::successor::Program;
+use crate::process::{Arrival, ListenError, Socket, Sockets, open_files};
 use crate::tenant::Snapshot;
 
 /// Requests on one downstream connection before it is closed, so that what it grew is given back.
@@ -41,8 +47,6 @@ const REQUESTS_PER_CONNECTION_MAX: u32 = 10_000;
 const HEADERS_MAX: usize = 128;
 /// How long an HTTP/1.1 connection may idle between requests.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(75);
-/// The longest that requests in flight are waited for at the end: above Electric's 20 s poll.
-const GRACE_PERIOD: Duration = Duration::from_secs(30);
 /// How long an HTTP/2 connection without a stream stays open.
 const H2_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// Idle upstream connections kept, over all upstreams.
@@ -79,7 +83,10 @@ pub fn server_conf(threads: usize) -> ServerConf {
 /// The proxy behind its connection caps: what a listener serves.
 pub fn app(state: &Arc<State>, settings: &ServerSettings, conf: ServerConf) -> Guarded<HttpProxy<Gateway>> {
     let limits = ConnectionLimits {
-        connections_max: settings.limits.connections_max,
+        connections_max: open_files::connections_max(
+            settings.limits.connections_max,
+            open_files::raise_limit(),
+        ),
         connections_per_address_max: settings.limits.connections_per_address_max,
         head_timeout: settings.limits.head_deadline,
         keepalive_timeout: KEEPALIVE_TIMEOUT,
@@ -94,7 +101,7 @@ pub fn app(state: &Arc<State>, settings: &ServerSettings, conf: ServerConf) -> G
     options.keepalive_request_limit = Some(REQUESTS_PER_CONNECTION_MAX);
     options.h2_idle_timeout = Some(H2_IDLE_TIMEOUT);
     proxy.server_options = Some(options);
-    Guarded::new(Arc::new(proxy), book)
+    Guarded::new(Arc::new(proxy), book, state.drain.clone())
 }
 
 /// What every request shares, for a process that serves `snapshot`.
@@ -128,10 +135,7 @@ pub fn state(
             },
             hub_bytes_max: limits.hub_bytes_max,
             limits: limit_settings(settings),
-            loads: LoadSettings {
-                requests_max: limits.upstream_requests_max,
-                new_shapes_max: limits.upstream_new_shapes_max,
-            },
+            loads: load_settings(settings),
             tells_source: settings.cache_status,
         },
     ))
@@ -147,6 +151,20 @@ pub fn limit_settings(settings: &ServerSettings) -> LimitSettings {
     }
 }
 
+/// How much upstreams are asked for.
+fn load_settings(settings: &ServerSettings) -> LoadSettings {
+    LoadSettings {
+        requests_max: settings.limits.upstream_requests_max,
+        new_shapes_max: settings.limits.upstream_new_shapes_max,
+    }
+}
+
+/// Takes over the limits of another configuration. What was counted still counts.
+pub fn set_limits(state: &State, settings: &ServerSettings) {
+    state.limits.set(limit_settings(settings));
+    state.hub.loads().set(load_settings(settings));
+}
+
 /// Installs the providers of signatures and of TLS, once a process.
 fn install_crypto() {
     crate::identity::install_crypto();
@@ -154,12 +172,12 @@ fn install_crypto() {
     drop(rustls::crypto::ring::default_provider().install_default());
 }
 
-/// Serves until a signal ends the process.
+/// Serves until a signal, or a process that takes its place, ends this one.
 ///
 /// # Errors
 /// When it cannot start.
-pub fn run(snapshot: Snapshot, settings: &ServerSettings) -> Result<(), ServeError> {
-    run_with(snapshot, settings, Vec::new())
+pub fn run(snapshot: Snapshot, settings: &ServerSettings, arrival: Arrival) -> Result<(), ServeError> {
+    run_with(snapshot, settings, arrival, Vec::new())
 }
 
 /// As [`run`], with `services` beside the gateway.
@@ -169,31 +187,93 @@ pub fn run(snapshot: Snapshot, settings: &ServerSettings) -> Result<(), ServeErr
 pub fn run_with(
     snapshot: Snapshot,
     settings: &ServerSettings,
+    arrival: Arrival,
     services: Vec<Box<dyn ServiceWithDependents>>,
 ) -> Result<(), ServeError> {
+    let program = Program::this().map_err(|error| ServeError::Setup(error.to_string()))?;
     let state = &state(snapshot, settings, Arc::new(SystemClock))?;
-    ports::check(settings)?;
+    let Arrival {
+        inherited,
+        predecessor,
+    } = arrival;
+    let sockets = Sockets::open(settings, inherited)?;
+    let spares = sockets.try_clone()?;
+    let (stop, stop_operators) = (watch::Sender::new(false), watch::Sender::new(false));
     let mut server = Server::new_with_opt_and_conf(None::<Opt>, server_conf(threads()));
     server.bootstrap();
-    let mut service = Service::new("gateway".to_owned(), app(state, settings, server_conf(threads())));
-    for address in &settings.listen {
-        service.add_listener(listener(*address, settings.tls.as_ref())?);
+    let app = app(state, settings, server_conf(threads()));
+    let book = Arc::clone(app.book());
+    let gateway = gateway_service(app, settings, sockets.gateway, &stop)?;
+    let mut listening = vec![server.add_service(gateway)];
+    for (socket, hosts) in [(sockets.admin, Hosts::Local), (sockets.health, Hosts::Any)] {
+        if let Some(socket) = socket {
+            listening.push(server.add_service(operators_service(state, socket, hosts, &stop_operators)?));
+        }
     }
-    server.add_service(service);
-    for (listener, hosts) in operators_listeners(settings) {
-        server.add_service(Admin::service(Arc::clone(state), listener, hosts));
-    }
+    let ready = watch::Sender::new(false);
+    let herald = Herald {
+        ready: ready.subscribe(),
+        clock: Arc::clone(&state.clock),
+        predecessor,
+    };
+    server
+        .add_service(background_service("herald", herald))
+        .add_dependencies(&listening);
     server.add_service(background_service("background", Background(Arc::clone(state))));
     server.add_services(services);
     server.run(RunArgs {
-        shutdown_signal: Box::new(DrainOnSignal {
-            drain: state.drain.clone(),
-            metrics: Arc::clone(&state.metrics),
-            clock: Arc::clone(&state.clock),
-            grace_period: GRACE_PERIOD,
+        shutdown_signal: Box::new(Departure {
+            state: Arc::clone(state),
+            book,
+            leaving: settings.leaving.clone(),
+            stop,
+            stop_operators,
+            spares: Mutex::new(spares),
+            upgrade: Mutex::new(sockets.upgrade),
+            ready,
+            program,
         }),
     });
     Ok(())
+}
+
+/// The gateway on its sockets.
+fn gateway_service(
+    app: Guarded<HttpProxy<Gateway>>,
+    settings: &ServerSettings,
+    sockets: Vec<Socket>,
+    stop: &watch::Sender<bool>,
+) -> Result<Accepting<Service<Guarded<HttpProxy<Gateway>>>>, ServeError> {
+    let mut service = Service::new("gateway".to_owned(), app);
+    let mut named = Vec::with_capacity(sockets.len());
+    for socket in sockets {
+        let name = name_of(&socket)?;
+        service.add_listener(listener(&name, settings.tls.as_ref())?);
+        named.push((name, socket));
+    }
+    Ok(Accepting::new(service, named, stop.subscribe()))
+}
+
+/// What operators and probes ask, on its socket.
+fn operators_service(
+    state: &Arc<State>,
+    socket: Socket,
+    hosts: Hosts,
+    stop: &watch::Sender<bool>,
+) -> Result<Accepting<Service<HttpServer<Admin>>>, ServeError> {
+    let name = name_of(&socket)?;
+    let listener = match &socket {
+        Socket::Tcp(_) => ListenerConfig::tcp(name.clone()),
+        Socket::Unix(_) => ListenerConfig::uds(name.clone()).permissions(Permissions::from_mode(UNIX_MODE)),
+    };
+    let service = Admin::service(Arc::clone(state), listener, hosts);
+    Ok(Accepting::new(service, vec![(name, socket)], stop.subscribe()))
+}
+
+fn name_of(socket: &Socket) -> Result<String, ServeError> {
+    socket
+        .name()
+        .map_err(|error| ServeError::Setup(error.to_string()))
 }
 
 /// A worker a core.
@@ -201,26 +281,8 @@ fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-/// Where operators and probes are served, and under which names.
-fn operators_listeners(settings: &ServerSettings) -> Vec<(ListenerConfig, Hosts)> {
-    let admin = match &settings.admin {
-        AdminListen::Off => None,
-        AdminListen::Tcp(address) => Some(ListenerConfig::tcp(address.to_string())),
-        AdminListen::Unix(path) => {
-            let owner_only = std::fs::Permissions::from_mode(0o600);
-            Some(ListenerConfig::uds(path.display().to_string()).permissions(owner_only))
-        }
-    };
-    let health = settings
-        .health
-        .map(|address| ListenerConfig::tcp(address.to_string()));
-    let admin = admin.map(|listener| (listener, Hosts::Local));
-    let health = health.map(|listener| (listener, Hosts::Any));
-    admin.into_iter().chain(health).collect()
-}
-
 /// One listening socket. Its read buffer is off: Pingora's default is 64 KiB a connection.
-fn listener(address: SocketAddr, tls: Option<&Tls>) -> Result<ListenerConfig, ServeError> {
+fn listener(name: &str, tls: Option<&Tls>) -> Result<ListenerConfig, ServeError> {
     let mut options = TcpSocketOptions::default();
     options.tcp_keepalive = Some(TcpKeepalive {
         idle: Duration::from_secs(60),
@@ -228,7 +290,7 @@ fn listener(address: SocketAddr, tls: Option<&Tls>) -> Result<ListenerConfig, Se
         count: 4,
         user_timeout: Duration::from_secs(120),
     });
-    let listener = ListenerConfig::tcp(address.to_string())
+    let listener = ListenerConfig::tcp(name)
         .tcp_socket_options(options)
         .l4_buffer(L4BufferSettings::default().read(0));
     Ok(match tls {

@@ -240,6 +240,8 @@ impl ProxyHttp for Gateway {
         }
         // Pingora closes the connection after any error of its proxying, whatever is returned here.
         session.as_downstream_mut().set_keepalive(None);
+        // What is fetched once more takes a place of its own.
+        ctx.seat = None;
         let refused = ctx.refusal.take().unwrap_or_else(|| refusal(error));
         let stage = std::mem::take(&mut ctx.stage);
         let reply = Reply::to(ctx, &self.state);

@@ -146,12 +146,6 @@ fn what_comes_later_is_told_as_such() {
             and("cluster: { redis: { url: { env: REDIS_URL } } }\n"),
             "cluster",
         ),
-        (
-            and("limits: { per_subject: { held_polls: 256 } }\n"),
-            "per_subject",
-        ),
-        (and("limits: { per_tenant: {} }\n"), "per_tenant"),
-        (and("limits: { per_address: {} }\n"), "per_address"),
         (identity("{ session: { url: 'http://app:3000' } }"), "session"),
         (
             identity("{ postgres: { url: { env: DATABASE_URL } } }"),

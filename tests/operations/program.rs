@@ -1,7 +1,7 @@
 //! The real program in a folder of its own.
 
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output};
 
@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::support::gateway::{ELECTRIC_SECRET, JWT_SECRET, get, origin};
 use crate::support::patience::{soon, until};
+pub use crate::support::ports::free_address;
 use crate::support::raw::{Answer, Raw};
 use crate::support::token::IDENTITY;
 
@@ -33,6 +34,8 @@ pub struct Setup {
     pub server: String,
     /// Everything else at the top level.
     pub rest: String,
+    /// Variables besides the secrets.
+    pub variables: Vec<(&'static str, String)>,
 }
 
 impl Setup {
@@ -43,6 +46,7 @@ impl Setup {
             folder: tempfile::tempdir().expect("a folder"),
             server: String::new(),
             rest: format!("{IDENTITY}{USERS}"),
+            variables: Vec::new(),
         }
     }
 
@@ -76,6 +80,7 @@ impl Setup {
         fs::write(&config, text).expect("a file");
         let output = File::create(self.path("output")).expect("a file");
         let child = command("serve", &config)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdout(output.try_clone().expect("a file"))
             .stderr(output)
             .spawn()
@@ -84,6 +89,7 @@ impl Setup {
             setup: self,
             origin,
             child,
+            successors: Vec::new(),
         };
         program.until_ready().await;
         program
@@ -113,6 +119,7 @@ pub struct Program {
     pub setup: Setup,
     pub origin: Origin,
     child: Child,
+    successors: Vec<u32>,
 }
 
 impl Program {
@@ -154,13 +161,36 @@ impl Program {
         soon(looking).await;
     }
 
+    /// The process that was started first.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The process that serves.
+    pub fn serving(&self) -> u32 {
+        self.successors.last().copied().unwrap_or(self.child.id())
+    }
+
+    /// Has the process that serves replaced; what the command printed.
+    pub async fn upgrade(&mut self, binary: Option<&Path>) -> Result<u32, String> {
+        let mut command = upgrade_command(&self.setup.path("upgrade.sock"), binary);
+        let output = tokio::task::spawn_blocking(move || command.output().expect("the program"));
+        let output = output.await.expect("no panic");
+        let told = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        if !output.status.success() {
+            assert_eq!(output.status.code(), Some(1));
+            return Err(told(output.stderr));
+        }
+        let words = told(output.stdout);
+        let id = words.split(' ').nth(1).and_then(|id| id.parse().ok());
+        let id = id.unwrap_or_else(|| panic!("no process in {words}"));
+        self.successors.push(id);
+        Ok(id)
+    }
+
+    /// Sends a signal to the process that serves.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .arg(format!("-{name}"))
-            .arg(self.child.id().to_string())
-            .status()
-            .expect("kill");
-        assert!(status.success());
+        signal(self.serving(), name);
     }
 
     /// Waits until it has ended by itself.
@@ -175,13 +205,13 @@ impl Program {
     }
 
     async fn until_ready(&mut self) {
-        let (address, admin) = (self.setup.address, self.setup.admin);
+        let output = self.setup.path("output");
         let child = &mut self.child;
         let mut ended = None;
         until("the program listens", || {
             ended = child.try_wait().expect("a child");
-            let open = |address| std::net::TcpStream::connect(address).is_ok();
-            ended.is_some() || (open(address) && open(admin))
+            // Only from here on does a signal mean what it says.
+            ended.is_some() || fs::read_to_string(&output).is_ok_and(|text| text.contains("] ready\n"))
         })
         .await;
         assert!(ended.is_none(), "{ended:?}: {}", self.output());
@@ -190,13 +220,39 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
+        for id in &self.successors {
+            if is_alive(*id) {
+                signal(*id, "KILL");
+            }
+        }
         drop(self.child.kill());
         drop(self.child.wait());
     }
 }
 
-/// Free at the moment; the program cannot tell which port it got.
-pub fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address")
+/// `shapegate upgrade`, about to be run.
+pub fn upgrade_command(socket: &Path, binary: Option<&Path>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shapegate"));
+    command.arg("upgrade").arg("--socket").arg(socket);
+    if let Some(binary) = binary {
+        command.arg("--binary").arg(binary);
+    }
+    command
+}
+
+/// Sends a signal to a process of ours.
+pub fn signal(id: u32, name: &str) {
+    let status = Command::new("kill")
+        .arg(format!("-{name}"))
+        .arg(id.to_string())
+        .status()
+        .expect("kill");
+    assert!(status.success());
+}
+
+/// Whether a process runs; one that has ended and that nobody has asked about does not.
+pub fn is_alive(id: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
 }

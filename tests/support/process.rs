@@ -1,7 +1,7 @@
 //! The real program, with TLS, on a free port.
 
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::gateway::{ELECTRIC_SECRET, JWT_SECRET, origin};
+use super::ports::free_address;
 
 /// How often a starting program is asked whether it listens, and for how long.
 const LOOKS: (u32, Duration) = (400, Duration::from_millis(25));
@@ -111,12 +112,6 @@ impl Drop for Program {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-/// Free at the moment; the program cannot tell which port it got.
-fn free_address() -> SocketAddr {
-    let listener = StdListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address")
 }
 
 #[derive(Debug)]

@@ -16,11 +16,18 @@ async fn draining_ends_every_wait_and_refuses_what_comes_next() {
     }
     let mut stream = streaming(&gateway, &place, &token).await;
     held(&gateway, 21).await;
+    let mut kept = gateway.connect().await;
 
     gateway.state.drain.begin();
     assert_eq!(soon(stream.chunk()).await, Some(Vec::new()), "a clean end");
     for client in &mut clients {
-        assert_nothing_new(&soon(client.answer()).await.unwrap(), &place);
+        let answer = soon(client.answer()).await.unwrap();
+        assert_nothing_new(&answer, &place);
+        assert_eq!(
+            answer.header("connection"),
+            Some("close"),
+            "it finds another process"
+        );
     }
     held(&gateway, 0).await;
     until("no poll is left upstream", || gateway.origin.waiting() == 0).await;
@@ -29,13 +36,12 @@ async fn draining_ends_every_wait_and_refuses_what_comes_next() {
     })
     .await;
 
-    let mut client = clients.remove(0);
-    let answer = soon(client.ask(get(&place.poll(), Some(&token)))).await;
+    let answer = soon(kept.ask(get(&place.poll(), Some(&token)))).await;
     assert_eq!((answer.status, answer.code().as_str()), (503, "draining"));
     assert!(answer.header("retry-after").is_some());
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
     assert!(
-        soon(client.is_closed()).await,
+        soon(kept.is_closed()).await,
         "the client must find another process"
     );
 }
