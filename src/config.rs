@@ -9,6 +9,7 @@
 //!    anywhere refuses all of it.
 //! 3. [`crate::tenant`]: [`TenantConfig`] → what requests are served with.
 
+mod authorize;
 mod client;
 mod conflicts;
 mod cors;
@@ -17,18 +18,22 @@ mod files;
 mod gatekeeper;
 mod host;
 mod identity;
+mod jwt;
 mod keys;
 mod leaving;
 mod limits;
 mod merge;
+mod moment;
 mod network;
 mod opened;
 mod path;
 mod policy;
+mod presets;
 mod print;
 mod problem;
 mod quotas;
 mod reading;
+mod revocations;
 mod rivals;
 mod rules;
 mod scalar;
@@ -41,9 +46,11 @@ mod surroundings;
 mod templates;
 mod tenant;
 mod tenants;
+mod users_own;
 mod value;
 pub mod yaml;
 
+pub use authorize::AuthorizerSetting;
 pub use client::{ClientColumns, ClientSettings, ClientWhere, IgnoredName, SubsetSetting};
 pub use conflicts::OPEN_ROUTE_LAST;
 pub use cors::{Cors, OriginPattern, Origins};
@@ -51,20 +58,23 @@ pub use electric::{Authority, ElectricSettings, ElectricUrl};
 pub use files::KEY_FILE_BYTES_MAX;
 pub use gatekeeper::{
     GatekeeperSettings, KeyOrigin, MintSetting, MintShapeSetting, SigningKeySetting, TTL_DEFAULT,
-    VERIFY_PATHS_MAX, VerifySetting, moment_text,
+    VERIFY_PATHS_MAX, VerifySetting,
 };
 pub use host::is_label;
 pub use identity::{IdentitySettings, LIFETIME_MAX_DEFAULT};
 pub use leaving::Leaving;
 pub use limits::Limits;
+pub use moment::moment_text;
 pub use network::{Network, NetworkError};
 pub use opened::{Opened, RefusedTenant};
 pub use path::{
     CAPTURE_BYTES_MAX, PATH_BYTES_MAX, PathError, PathPattern, SEGMENTS_MAX, Segment, is_capture_text,
 };
 pub use policy::{CheckedShape, DEFAULT_TENANT};
+pub use presets::Preset;
 pub use print::REDACTED;
 pub use problem::{Problem, Problems, Severity};
+pub use revocations::{RevocationFile, requested_revocations, revocations_of};
 pub use rivals::{Rivalry, TenantClaims, rivalries};
 pub use rules::{ParamSetting, RULES_MAX, RowsSetting, RuleSettings};
 pub use scalar::read_duration;

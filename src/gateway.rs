@@ -1,12 +1,14 @@
 //! Pingora's side: the proxy service, the connection wrapper, answers.
 //!
 //! A request passes [`admit`], which ends in a permit or a refusal. Reads of a log are then served by [`held`]
-//! through the hub, the rest by Pingora's proxying through the hooks of [`service`]; both answer through [`answer`], the only
-//! writer of headers to a client.
+//! through the hub, where [`park`] puts away who waits, or fetched by [`own`] where nothing is shared; the rest by
+//! Pingora's proxying through the hooks of [`service`]. All answer through [`answer`], the only writer of headers to
+//! a client.
 
 pub mod accepting;
 pub mod admit;
 pub mod answer;
+pub mod background;
 pub mod body;
 mod choose;
 pub mod connection;
@@ -18,6 +20,9 @@ pub mod framing;
 pub mod held;
 pub mod herald;
 mod overload;
+pub mod own;
+pub mod pages;
+pub mod park;
 pub mod request_id;
 pub mod server;
 pub mod service;

@@ -15,6 +15,7 @@
 //! Clients learn that a credential is not valid or that it has expired; why is for the log.
 
 mod algorithm;
+mod awaited;
 mod carrier;
 mod claims;
 mod fault;
@@ -26,12 +27,14 @@ mod memory;
 mod naming;
 mod opaque;
 pub mod provider;
+pub mod remote;
 #[cfg(all(test, feature = "wycheproof"))]
 mod wycheproof;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use shapegate_core::code::{Code, Refusal};
 use shapegate_core::identity::{Identity, IdentitySource};
@@ -51,16 +54,20 @@ pub use mapping::{ClaimKind, ClaimMapping, ClaimMappingError, ClaimPath, ClaimPa
 pub use memory::MemoryLimits;
 pub use naming::claimed;
 
-pub(crate) use claims::issuer as issuer_claim;
+pub(crate) use claims::{ORIGINS_MAX, issuer as issuer_claim, subject};
 pub(crate) use fault::{Fault, quoted};
 pub(crate) use issuer::{Issuer, VerifiedClaims};
 pub(crate) use jws::Jws;
 pub(crate) use keys::is_kid;
 pub(crate) use memory::{Remembered, TokenMemory};
 
+use awaited::AwaitedKeys;
 use claims::Claims;
+use issuer::Verified;
+use memory::KnownUser;
 use opaque::{Chosen, Opaque};
 use provider::{Provider, ProviderSource};
+use remote::RemoteKeys;
 
 /// Issuers of one tenant; more are refused.
 pub const ISSUERS_MAX: usize = 64;
@@ -74,6 +81,8 @@ pub struct IdentitySources {
     pub dev_user: Option<BTreeMap<Arc<str>, Value>>,
     /// Whoever is asked about credentials that say nothing themselves.
     pub providers: Vec<ProviderSource>,
+    /// The cookies that carry tokens, besides `Authorization`.
+    pub token_cookies: Vec<String>,
     /// How many verified tokens are remembered.
     pub memory: MemoryLimits,
 }
@@ -125,9 +134,12 @@ impl Authentication<'_> {
 
 /// A credential that somebody must be asked about.
 #[must_use]
-pub struct Pending<'m> {
-    provider: &'m Provider,
-    credential: &'m [u8],
+pub struct Pending<'m>(Asked<'m>);
+
+/// Who is asked.
+enum Asked<'m> {
+    Provider(&'m Provider, &'m [u8]),
+    Keys(AwaitedKeys<'m>),
 }
 
 impl Pending<'_> {
@@ -136,7 +148,10 @@ impl Pending<'_> {
     /// # Errors
     /// As [`IdentityMethods::authenticate`]; `identity_unavailable` (503) when there is no answer.
     pub async fn identity(self, clock: &Arc<dyn Clock>) -> Result<Arc<Identity>, Refusal> {
-        self.provider.ask(self.credential, clock).await
+        match self.0 {
+            Asked::Provider(provider, credential) => provider.ask(credential, clock).await,
+            Asked::Keys(awaited) => awaited.identity(&**clock).await,
+        }
     }
 }
 
@@ -158,7 +173,7 @@ pub struct IdentityMethods {
     issuers: HashMap<Arc<str>, Issuer>,
     opaque: Opaque,
     dev_user: Option<Arc<Identity>>,
-    memory: TokenMemory,
+    memory: TokenMemory<KnownUser>,
     signatures_checked: AtomicU64,
 }
 
@@ -171,10 +186,11 @@ impl IdentityMethods {
         install_crypto();
         let mut errors = Vec::new();
         let (issuers, warnings) = compile_issuers(sources.issuers, &mut errors);
-        let opaque = Opaque::compile(sources.providers, issuers.is_empty()).unwrap_or_else(|error| {
-            errors.push(error);
-            Opaque::default()
-        });
+        let opaque = Opaque::compile(sources.providers, sources.token_cookies, issuers.is_empty())
+            .unwrap_or_else(|error| {
+                errors.push(error);
+                Opaque::default()
+            });
         let dev_user = sources
             .dev_user
             .map(dev_user)
@@ -213,20 +229,78 @@ impl IdentityMethods {
     ) -> Result<Authentication<'m>, Refusal> {
         let known = match self.opaque.choose(headers).map_err(|fault| fault.refusal())? {
             Chosen::Nothing => self.dev_user.clone(),
-            Chosen::Token(token) => Some(self.token(token, now)?),
+            Chosen::Token(token) => return self.token(token, now),
             Chosen::Provider(provider, credential) => match provider.recall(credential, now) {
                 Some(answer) => Some(answer?),
-                None => return Ok(Authentication::Pending(Pending { provider, credential })),
+                None => {
+                    return Ok(Authentication::Pending(Pending(Asked::Provider(
+                        provider, credential,
+                    ))));
+                }
             },
         };
         Ok(Authentication::Known(known))
     }
 
-    fn token(&self, token: &[u8], now: Now) -> Result<Arc<Identity>, Refusal> {
-        match self.memory.recall(token, now) {
-            Some(identity) => Ok(identity),
-            None => self.verify(token, now).map_err(|fault| fault.refusal()),
+    fn token<'m>(&'m self, token: &'m [u8], now: Now) -> Result<Authentication<'m>, Refusal> {
+        if let Some(user) = self.memory.recall(token, now) {
+            return Ok(Authentication::Known(Some(Arc::clone(&user.identity))));
         }
+        match self.verify(token, now) {
+            Ok(identity) => Ok(Authentication::Known(Some(identity))),
+            Err(fault) => {
+                let awaited = AwaitedKeys::of(self, token, fault, now)?;
+                Ok(Authentication::Pending(Pending(Asked::Keys(awaited))))
+            }
+        }
+    }
+
+    /// The keys that issuers publish, an entry for each of those issuers.
+    pub(crate) fn published_keys(&self) -> impl Iterator<Item = &Arc<RemoteKeys>> {
+        self.issuers.values().filter_map(Issuer::published_keys)
+    }
+
+    /// Fetches what issuers publish for as long as this is polled. `changed` is told when what was permitted
+    /// on a key's word may be permitted no longer.
+    pub async fn keep_keys_fresh(&self, clock: &dyn Clock, changed: &(dyn Fn() + Sync)) {
+        let fetching = self.published_keys().map(|keys| keys.keep_fresh(clock, changed));
+        futures_util::future::join_all(fetching).await;
+    }
+
+    /// Takes over the keys that earlier methods of the same tenant have fetched.
+    pub fn inherit_keys(&self, earlier: &Self) {
+        for keys in self.published_keys() {
+            let known = earlier
+                .issuers
+                .get(keys.issuer())
+                .and_then(Issuer::published_keys);
+            if let Some(known) = known {
+                keys.inherit(known);
+            }
+        }
+    }
+
+    /// The issuers that publish their keys, and how old these are; none where they have not come yet.
+    pub fn key_ages(&self, now: Now) -> impl Iterator<Item = (&str, Option<Duration>)> {
+        self.published_keys()
+            .map(move |keys| (keys.issuer(), keys.age(now)))
+    }
+
+    /// Whether nobody can be known yet, because every method waits for an issuer's first keys.
+    #[must_use]
+    pub fn awaits_first_keys(&self, now: Now) -> bool {
+        let ages = || self.key_ages(now);
+        ages().next().is_some()
+            && ages().count() == self.issuers.len()
+            && ages().all(|(_, age)| age.is_none())
+            && self.opaque.is_empty()
+            && self.dev_user.is_none()
+    }
+
+    /// Whether a cookie is a credential here.
+    #[must_use]
+    pub fn reads_cookies(&self) -> bool {
+        self.opaque.reads_cookies()
     }
 
     /// How many signatures were checked since this was made, by any key and with any outcome.
@@ -258,8 +332,13 @@ impl IdentityMethods {
             .issuers
             .get(&name)
             .ok_or_else(|| Fault::IssuerUnknown(quoted(&name)))?;
-        let identity = Arc::new(issuer.verify(&jws, claims, now, &self.signatures_checked)?);
-        self.memory.remember(token, &identity, now);
+        let Verified { identity, standing } = issuer.verify(&jws, claims, now, &self.signatures_checked)?;
+        let identity = Arc::new(identity);
+        let user = KnownUser {
+            identity: Arc::clone(&identity),
+            standing,
+        };
+        self.memory.remember(token, &Arc::new(user), now);
         Ok(identity)
     }
 }
@@ -318,6 +397,7 @@ pub const fn challenge(code: Code) -> Option<&'static str> {
     match code {
         Code::TokenMissing => Some("Bearer"),
         Code::TokenInvalid => Some(r#"Bearer error="invalid_token", error_description="token_invalid""#),
+        Code::TokenRevoked => Some(r#"Bearer error="invalid_token", error_description="token_revoked""#),
         Code::TokenExpired => Some(r#"Bearer error="invalid_token", error_description="token_expired""#),
         _ => None,
     }

@@ -1,5 +1,6 @@
 //! shapegate: an authorising gateway for Electric. ARCHITECTURE.md maps the code.
 pub mod admin;
+pub mod authorizer;
 pub mod breaker;
 pub mod cli;
 pub mod clock;
@@ -9,8 +10,10 @@ pub mod gateway;
 pub mod hub;
 pub mod identity;
 pub mod limits;
+pub mod line;
 pub mod logging;
 pub mod outbound;
 pub mod process;
 pub mod questions;
+pub mod revocation;
 pub mod tenant;

@@ -60,6 +60,16 @@ impl Snapshot {
         self.tenants.values()
     }
 
+    /// Takes over the keys that issuers have published meanwhile, so that nobody waits for them again.
+    pub fn inherit_keys(&self, before: &Self) {
+        for tenant in self.tenants() {
+            let earlier = before.tenant(&tenant.id);
+            if let Some(earlier) = earlier.filter(|earlier| !Arc::ptr_eq(earlier, tenant)) {
+                tenant.identity.inherit_keys(&earlier.identity);
+            }
+        }
+    }
+
     /// The tenant of an id.
     pub fn tenant(&self, id: &str) -> Option<&Arc<Tenant>> {
         self.tenants.get(id)

@@ -11,6 +11,8 @@
 #[path = "config/support.rs"]
 mod support;
 
+#[path = "config/authorize.rs"]
+mod authorize;
 #[path = "config/bombs.rs"]
 mod bombs;
 #[path = "config/command.rs"]
@@ -25,6 +27,8 @@ mod limits;
 mod merge;
 #[path = "config/messages.rs"]
 mod messages;
+#[path = "config/operators.rs"]
+mod operators;
 #[path = "config/refused.rs"]
 mod refused;
 #[path = "config/routes.rs"]

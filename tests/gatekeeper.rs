@@ -21,6 +21,8 @@ mod keys;
 mod limits;
 #[path = "gatekeeper/minting.rs"]
 mod minting;
+#[path = "gatekeeper/revocations.rs"]
+mod revocations;
 #[path = "gatekeeper/rotation.rs"]
 mod rotation;
 #[path = "gatekeeper/waits.rs"]

@@ -17,6 +17,8 @@ mod health;
 mod limits;
 #[path = "operations/program.rs"]
 mod program;
+#[path = "operations/revocations.rs"]
+mod revocations;
 #[path = "operations/starting.rs"]
 mod starting;
 #[path = "operations/stopping.rs"]

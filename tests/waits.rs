@@ -23,5 +23,7 @@ mod place;
 mod polls;
 #[path = "waits/pressure.rs"]
 mod pressure;
+#[path = "waits/revocations.rs"]
+mod revocations;
 #[path = "waits/streams.rs"]
 mod streams;

@@ -18,7 +18,8 @@ DEADLINE_SECONDS = 120
 BODY = b'[{"headers":{"control":"up-to-date","global_last_seen_lsn":"0"}}]'
 ANSWER = (
     b"HTTP/1.1 200 OK\r\ncontent-type: application/json; charset=utf-8\r\n"
-    b"cache-control: public, max-age=5, stale-while-revalidate=5\r\nelectric-handle: 123-456\r\n"
+    # Nothing is kept of these: what is measured is what waiting takes.
+    b"cache-control: no-store\r\nelectric-handle: 123-456\r\n"
     b"electric-offset: 0_0\r\nelectric-cursor: 20\r\nelectric-up-to-date: \r\ncontent-length: %d\r\n\r\n" % len(BODY)
 ) + BODY
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """The results of a run as Markdown: report.py FOLDER ROUNDS SECONDS CONNECTIONS HELD SHAPEGATE PLACEMENT [FILE]
 
-With FILE, replaces what stands there between the two markers; else prints.
+With FILE, replaces what stands there between the two markers; else prints. A part that was not measured is left out.
 """
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -16,81 +17,209 @@ HERTZ = os.sysconf("SC_CLK_TCK")
 NAMES = {
     "upstream": "the nginx upstream itself, static answer",
     "haproxy_hs256": "HAProxy, `jwt_verify` HS256 + exp + table claim",
-    "shapegate_hs256": "shapegate, HS256, rows by claim",
-    "shapegate_open": "shapegate, `access: public`: the same rows, nobody asked who they are",
+    "shapegate_hs256": "shapegate, HS256, rows by claim, `hub: off`",
+    "shapegate_open": "shapegate, the same rows to anybody: `access: public`, `hub: off`",
+    "shapegate_hit": "shapegate, HS256, rows by claim, answered by the hub",
+    "shapegate_miss": "shapegate, HS256, rows by claim, through the hub, nothing asked twice",
     "node_hs256": "the guides' route handler on Node, HS256",
     "haproxy_rs256": "HAProxy, RS256",
-    "shapegate_rs256": "shapegate, RS256",
+    "shapegate_rs256": "shapegate, RS256, `hub: off`",
     "haproxy_es256": "HAProxy, ES256",
-    "shapegate_es256": "shapegate, ES256",
+    "shapegate_es256": "shapegate, ES256, `hub: off`",
 }
+SCALE = [
+    ("10,000 users' tokens instead of one", "tokens_many", "tokens_1"),
+    ("63 rules before the one that applies instead of one", "remembered_63", "remembered_1"),
+    ("the same where rules read a request header, so that each request is decided anew", "anew_63", "anew_1"),
+]
+PEERS = {"haproxy": "HAProxy", "node": "the guides' route handler on Node", "varnish": "Varnish", "nginx": "nginx",
+         "shapegate": "shapegate"}
 
 
 def rows(name):
-    with open(os.path.join(FOLDER, name), encoding="utf-8") as file:
+    path = os.path.join(FOLDER, name)
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8") as file:
         return [line.rstrip("\n").split("\t") for line in file]
 
 
-def read_requests():
-    """By label, the CPU microseconds a request of each round."""
-    measured = {}
-    for _, label, count, ticks in rows("requests"):
-        measured.setdefault(label, []).append(int(ticks) / HERTZ / int(count) * 1e6)
-    return measured
+class Requests:
+    """CPU microseconds a request, by label and round."""
+
+    def __init__(self):
+        self.measured = {}
+        for _, label, count, ticks in rows("requests"):
+            self.measured.setdefault(label, []).append(int(ticks) / HERTZ / int(count) * 1e6)
+
+    def cpu(self, label):
+        return f"{statistics.median(self.measured[label]):.1f} µs"
+
+    def pairs(self, label, other):
+        return list(zip(self.measured[label], self.measured[other]))
+
+    def ratio(self, label, other):
+        return statistics.median(ours / theirs for ours, theirs in self.pairs(label, other))
+
+    def ratio_text(self, label, other):
+        each = [ours / theirs for ours, theirs in self.pairs(label, other)]
+        return f"{statistics.median(each):.2f}× ({min(each):.2f}–{max(each):.2f})"
+
+    def difference(self, label, other):
+        return statistics.median(ours - theirs for ours, theirs in self.pairs(label, other))
 
 
-def ratio(measured, label, other):
-    """The median over the rounds, and the extremes."""
-    each = [ours / theirs for ours, theirs in zip(measured[label], measured[other])]
-    return f"{statistics.median(each):.2f}× ({min(each):.2f}–{max(each):.2f})"
+def micro():
+    """By name, the median time in nanoseconds of each micro benchmark."""
+    units, medians, above = {"ns": 1, "µs": 1e3, "ms": 1e6}, {}, ""
+    for (line,) in (row[:1] for row in rows("micro")):
+        name = re.match(r"[│├╰─ ]*(\w+)", line)
+        if not name or not re.match(r"[│ ]*[├╰]─", line):
+            continue
+        nested = line.startswith(("│", " "))
+        if not nested:
+            above = name[1]
+        columns = [column.strip() for column in line[name.end():].split("│")]
+        if len(columns) < 5:
+            continue
+        median = re.fullmatch(r"([\d.]+) (ns|µs|ms)", columns[2])
+        if median:
+            key = f"{above} {name[1]}" if nested else name[1]
+            medians[key] = float(median[1]) * units[median[2]]
+    return medians
 
 
-def difference(measured):
-    each = [ours - open_ for ours, open_ in zip(measured["shapegate_hs256"], measured["shapegate_open"])]
-    return f"{statistics.median(each):+.1f} µs ({min(each):+.1f} to {max(each):+.1f})"
+class Targets:
+    """What is wanted, what was measured, and whether that is enough."""
+
+    def __init__(self):
+        self.lines = []
+
+    def add(self, what, wanted, measured, unit, most):
+        verdict = "met" if measured <= most else "**not met**"
+        self.lines.append(f"| {what} | {wanted} | {measured:.2f}{unit} | {verdict} |")
+
+    def of_requests(self, requests):
+        if not requests.measured:
+            return
+        ratio = requests.ratio
+        passed, hit = ratio("shapegate_hs256", "haproxy_hs256"), ratio("shapegate_hit", "haproxy_hs256")
+        self.add("authorised pass-through, HS256, of HAProxy's CPU", "≤ 1.3×", passed, "×", 1.3)
+        self.add("the same, later", "≤ 0.9×", passed, "×", 0.9)
+        for alg in ["RS256", "ES256"]:
+            each = ratio(f"shapegate_{alg.lower()}", f"haproxy_{alg.lower()}")
+            self.add(f"the same, {alg}", "≤ 0.5×", each, "×", 0.5)
+        self.add("answered by the hub, of HAProxy's pass-through", "≤ 0.5×", hit, "×", 0.5)
+        added = requests.difference("shapegate_hs256", "shapegate_open")
+        self.add("authorisation, same process with it and without", "≤ 2 µs", added, " µs", 2)
+        share = ratio("shapegate_hs256", "shapegate_open") - 1
+        self.add("the same, as a share", "≤ 5 %", 100 * share, " %", 5)
+
+    def of_fans(self, fans):
+        ours = next((row for row in fans if row[:2] == ["shapegate", "4000"]), None)
+        peers = [row for row in fans if row[0] != "shapegate" and row[1] == "4000"]
+        if not ours or not peers:
+            return
+        self.add("4,000 wait for one change: requests to Electric", "1", float(ours[2]), "", 1)
+        last = float(ours[5]) / min(float(row[5]) for row in peers)
+        self.add("the same, time to the last, of the better peer's", "≤ 0.5×", last, "×", 0.5)
+        self.add("the same, CPU a client", "≤ 40 µs", float(ours[6]), " µs", 40)
+
+    def of_held(self, held):
+        ours = next((row for row in held if row[0] == "shapegate"), None)
+        if not ours:
+            return
+        kib = max(float(ours[1]), float(ours[2]))
+        self.add("a held long poll on a URL of its own, also after reopening all", "≤ 26 KiB", kib, " KiB", 26)
+        self.add("the same, later", "≤ 8 KiB", kib, " KiB", 8)
+
+    def of_micro(self, times):
+        if not times:
+            return
+        minting = times["minting_es256"] / times["bare_signature_es256"]
+        self.add("minting with ES256, of the bare signature", "≤ 2×", minting, "×", 2)
+        # Comparing what is asked with what was signed is part of it, and no part of the user's.
+        shape = (times["remembered_shape_token"] - times["remembered_user_token"]) / 1e3
+        self.add("a remembered shape token, more than a remembered user's", "≤ 0.5 µs", shape, " µs", 0.5)
 
 
 def versions():
     def first_line(*command):
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-        return (done.stdout or done.stderr).splitlines()[0]
+        return (done.stdout + done.stderr).splitlines()[0]
 
     haproxy = first_line("haproxy", "-v").split()[2].split("-")[0]
     nginx = first_line("nginx", "-v").split("/")[-1]
+    varnish = re.search(r"varnish-([\d.]+)", first_line("varnishd", "-V"))[1]
     kernel = ".".join(os.uname().release.split(".")[:2])
     node = first_line("node", "--version").lstrip("v")
     ours = first_line(SHAPEGATE, "--version").split()[-1]
-    return f"shapegate {ours}, HAProxy {haproxy}, nginx {nginx}, Node {node}, Linux {kernel}"
+    return f"shapegate {ours}, HAProxy {haproxy}, nginx {nginx}, Varnish {varnish}, Node {node}, Linux {kernel}"
+
+
+def table(title, heads, lines):
+    heads = f"| {' | '.join(heads)} |"
+    return ["", f"### {title}", "", heads, "|---" * (heads.count("|") - 1) + "|", *lines] if lines else []
+
+
+def requests_table(requests):
+    lines = [
+        f"| {name} | {requests.cpu(label)} | {requests.ratio_text(label, 'haproxy_hs256')} |"
+        for label, name in NAMES.items()
+        if label in requests.measured
+    ]
+    return table("Requests", ["", "CPU a request", "of HAProxy's HS256 in the same round"], lines)
+
+
+def scale_table(requests):
+    lines = [
+        f"| {name} | {requests.cpu(one)} → {requests.cpu(many)} | {requests.ratio_text(many, one)} |"
+        for name, many, one in SCALE
+        if many in requests.measured
+    ]
+    return table("Many users, many rules", ["answered by the hub", "CPU a request", "ratio"], lines)
+
+
+def fan_table(fans):
+    lines = []
+    for label, clients, asked, median, p99, last, cpu, kib in fans:
+        name, count = PEERS[label], f"{int(clients):,}"
+        lines.append(f"| {count} | {name} | {asked} | {median} ms | {p99} ms | {last} ms | {cpu} µs | {kib} KiB |")
+    heads = ["clients", "", "requests to Electric", "half have it after", "99 %", "all", "CPU a client", "held, a client"]
+    return table("One change for many who wait", heads, lines)
+
+
+def held_table(held):
+    lines = [f"| {PEERS[label]} | {first} KiB | {again} KiB |" for label, first, again in held]
+    heads = [f"{HELD} held long polls, each on a URL of its own", "a poll", "after closing and reopening all"]
+    return table("Memory", heads, lines)
+
+
+def micro_table(times):
+    lines = [
+        f"| `{name}` | {time / 1e3:.2f} µs |"
+        for name, time in sorted(times.items())
+    ]
+    return table("By itself, in one thread", ["micro benchmark", "median"], lines)
 
 
 def report():
-    measured = read_requests()
+    requests, fans, held, times = Requests(), rows("fan"), rows("held"), micro()
+    targets = Targets()
+    targets.of_requests(requests)
+    targets.of_fans(fans)
+    targets.of_held(held)
+    targets.of_micro(times)
     lines = [
-        f"Measured {date.today()} on {os.cpu_count()} cores: {versions()}. {ROUNDS} rounds of {SECONDS} s each, "
-        f"{CONNECTIONS} connections; {PLACEMENT}. Medians, in brackets the extremes.",
-        "",
-        "| | CPU a request | of HAProxy's HS256 in the same round |",
-        "|---|---|---|",
+        f"Measured {date.today()} on {os.cpu_count()} cores: {versions()}. Requests: {ROUNDS} rounds of {SECONDS} s "
+        f"each, {CONNECTIONS} connections; {PLACEMENT}. Medians, in brackets the extremes.",
+        *table("Targets", ["what", "wanted", "measured", ""], targets.lines),
+        *requests_table(requests),
+        *scale_table(requests),
+        *fan_table(fans),
+        *held_table(held),
+        *micro_table(times),
     ]
-    for label, name in NAMES.items():
-        cpu = statistics.median(measured[label])
-        lines.append(f"| {name} | {cpu:.1f} µs | {ratio(measured, label, 'haproxy_hs256')} |")
-    lines += [
-        "",
-        "| ratio | |",
-        "|---|---|",
-        f"| authorised pass-through, of HAProxy's, HS256 | {ratio(measured, 'shapegate_hs256', 'haproxy_hs256')} |",
-        f"| the same, RS256 | {ratio(measured, 'shapegate_rs256', 'haproxy_rs256')} |",
-        f"| the same, ES256 | {ratio(measured, 'shapegate_es256', 'haproxy_es256')} |",
-        f"| authorised pass-through, of the route handler's | {ratio(measured, 'shapegate_hs256', 'node_hs256')} |",
-        f"| authorisation adds, same process with it and without | {difference(measured)} |",
-        f"| the same, as a ratio | {ratio(measured, 'shapegate_hs256', 'shapegate_open')} |",
-        "",
-        f"| {HELD} held long polls, each on a URL of its own | KiB a poll | after closing and reopening all |",
-        "|---|---|---|",
-    ]
-    for label, first, again in rows("held"):
-        lines.append(f"| {NAMES[label].split(',')[0]} | {first} | {again} |")
     return "\n".join(lines) + "\n"
 
 

@@ -63,7 +63,7 @@ fn policy() -> ShapePolicy {
         certain_claims: BTreeSet::new(),
         path_names: BTreeSet::new(),
         query_names: BTreeSet::new(),
-        authorizer: false,
+        authorizers: Vec::new(),
         tagger: None,
     };
     ShapePolicy::compile(source).unwrap()

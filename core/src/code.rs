@@ -61,8 +61,14 @@ codes! {
     TokenInvalid = "token_invalid", 401;
     /// The credential was valid once.
     TokenExpired = "token_expired", 401;
+    /// The credential was revoked.
+    TokenRevoked = "token_revoked", 401;
     /// Known, and not allowed.
     Forbidden = "forbidden", 403;
+    /// A cookie came from a page whose origin is not listed.
+    OriginNotAllowed = "origin_not_allowed", 403;
+    /// Whoever asks, or the whole tenant, was shut out.
+    Revoked = "revoked", 403;
     /// What the rules permit does not fit into a request to Electric.
     DefinitionTooLarge = "definition_too_large", 403;
     /// A rule failed while it was evaluated; that denies.

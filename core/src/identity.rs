@@ -9,6 +9,7 @@ use cel::common::types::{
 };
 use cel::common::value::Val;
 
+use crate::credential::Credential;
 use crate::time::Until;
 use crate::value::Value;
 
@@ -25,6 +26,8 @@ pub struct IdentitySource {
     pub claims: BTreeMap<Arc<str>, Value>,
     /// When the credential ends, skew included.
     pub valid_until: Option<Until>,
+    /// What else the credential goes by; its subject and issuer are those above.
+    pub credential: Credential,
 }
 
 /// A known user. Rules see it as `user`, converted here once and borrowed by every evaluation.
@@ -32,8 +35,7 @@ pub struct IdentitySource {
 /// Nobody (an anonymous request) is `None` where an identity is optional, and `user` is then `null`.
 pub struct Identity {
     number: u64,
-    subject: Option<Arc<str>>,
-    issuer: Option<Arc<str>>,
+    credential: Arc<Credential>,
     valid_until: Option<Until>,
     user: Box<dyn Val>,
 }
@@ -48,10 +50,14 @@ impl Identity {
     pub fn new(source: IdentitySource) -> Self {
         let subject = source.subject.filter(|subject| !subject.is_empty());
         let user = user(subject.as_ref(), source.mapped, source.claims);
-        Self {
-            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
+        let credential = Credential {
             subject,
             issuer: source.issuer,
+            ..source.credential
+        };
+        Self {
+            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
+            credential: Arc::new(credential),
             valid_until: source.valid_until,
             user,
         }
@@ -66,13 +72,19 @@ impl Identity {
     /// `sub`; never empty.
     #[must_use]
     pub fn subject(&self) -> Option<&Arc<str>> {
-        self.subject.as_ref()
+        self.credential.subject.as_ref()
     }
 
     /// Who vouches for it.
     #[must_use]
     pub fn issuer(&self) -> Option<&Arc<str>> {
-        self.issuer.as_ref()
+        self.credential.issuer.as_ref()
+    }
+
+    /// What the credential behind it goes by.
+    #[must_use]
+    pub fn credential(&self) -> &Arc<Credential> {
+        &self.credential
     }
 
     /// When the credential behind it ends.

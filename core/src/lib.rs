@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod clause;
 pub mod code;
+pub mod credential;
 pub mod definition;
 pub mod handle;
 pub mod identifier;

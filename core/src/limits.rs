@@ -116,3 +116,10 @@ pub const PATTERN_BYTES_MAX: usize = 128;
 pub const RULES_MAX: usize = 64;
 /// Patterns of one `any_of`.
 pub const TABLE_PATTERNS_MAX: usize = 256;
+
+// Authorisers.
+
+/// Authorisers of one shape.
+pub const AUTHORIZERS_MAX: usize = 8;
+/// Values that one authoriser is told.
+pub const AUTHORIZER_INPUTS_MAX: usize = 64;

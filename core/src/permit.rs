@@ -64,6 +64,7 @@ pub struct Allowed {
     encoded: EncodedDefinition,
     rule: Arc<str>,
     handles: HandleBinding,
+    credential_until: Option<Until>,
     until: Option<Until>,
     terms: Terms,
 }
@@ -87,7 +88,10 @@ pub(crate) struct Grant {
     pub(crate) definition: ShapeDefinition,
     pub(crate) rule: Arc<str>,
     pub(crate) handles: HandleBinding,
-    pub(crate) until: Option<Until>,
+    /// When the credential ends.
+    pub(crate) credential_until: Option<Until>,
+    /// When what authorisers found out ends.
+    pub(crate) facts_until: Option<Until>,
     pub(crate) terms: Terms,
 }
 
@@ -97,15 +101,18 @@ impl Allowed {
             definition,
             rule,
             handles,
-            until,
+            credential_until,
+            facts_until,
             terms,
         } = grant;
+        let ends = [credential_until, facts_until].into_iter().flatten();
         Self {
             encoded: EncodedDefinition::new(&definition),
             definition: Arc::new(definition),
             rule,
             handles,
-            until,
+            credential_until,
+            until: ends.reduce(Until::min),
             terms,
         }
     }
@@ -138,10 +145,17 @@ impl Allowed {
         &self.handles
     }
 
-    /// The moment until which it holds; `None` where nobody had to be known.
+    /// The moment until which it holds: that of the credential, or of what authorisers found out if that is
+    /// earlier. `None` where nobody had to be known and nobody was asked.
     #[must_use]
     pub fn until(&self) -> Option<Until> {
         self.until
+    }
+
+    /// The moment until which the credential holds; `None` where nobody had to be known.
+    #[must_use]
+    pub fn credential_until(&self) -> Option<Until> {
+        self.credential_until
     }
 }
 

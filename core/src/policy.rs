@@ -5,6 +5,8 @@
 //! the only way to an [`Allowed`] and from there to a [`Permit`](crate::permit::Permit).
 mod check;
 mod compose;
+mod consult;
+mod decision;
 mod error;
 mod expression;
 mod facts;
@@ -21,20 +23,23 @@ mod scope;
 mod signed;
 mod source;
 
+pub use consult::returned_filter;
 pub use error::{Part, PolicyError};
-pub use facts::{Facts, HeaderValue, Headers, NoHeaders, RequestFacts};
+pub use facts::{Facts, Finding, HeaderValue, Headers, NoHeaders, RequestFacts};
 pub use membership::{Membership, MembershipError};
 pub use memory::DecisionKey;
 pub use permitting::Withheld;
 pub use signed::{SignedTerms, require_shape};
 pub use source::{
-    Access, ClientAllowances, ClientColumns, ClientFilter, Ignorable, ParamSource, RowsSource, RuleSource,
-    ShapeSource, TablePattern, TableSpec,
+    Access, AuthorizerSource, ClientAllowances, ClientColumns, ClientFilter, FactNames, Ignorable,
+    InputSource, OtherFacts, ParamSource, RowsSource, RuleSource, ShapeSource, TablePattern, TableSpec,
 };
 
 use std::sync::Arc;
 
 use self::check::{UserPresence, Vocabulary};
+use self::consult::Consults;
+use self::decision::DecisionNames;
 use self::error::Fault;
 use self::rules::Rules;
 use crate::definition::Columns;
@@ -55,7 +60,7 @@ pub struct ShapePolicy {
     rules: Rules,
     client: ClientAllowances,
     terms: Terms,
-    authorizer: bool,
+    consults: Consults,
     tagger: Option<HandleTagger>,
     membership: Option<Arc<Membership>>,
 }
@@ -68,14 +73,22 @@ impl ShapePolicy {
     /// Everything that is wrong with it, each with the part that it is about and what to write instead.
     pub fn compile(source: ShapeSource) -> Result<Self, Vec<PolicyError>> {
         let mut errors = faults(&source);
-        let rules = match Rules::compile(&source.rules, &vocabulary(&source)) {
-            Ok(rules) if errors.is_empty() => rules,
-            Ok(_) => return Err(errors),
-            Err(more) => {
-                errors.extend(more);
-                return Err(errors);
-            }
+        let mut vocabulary = vocabulary(&source);
+        let consults =
+            Consults::compile(&source.authorizers, &vocabulary).map_err(|more| errors.extend(more));
+        vocabulary.decision = DecisionNames::of(&source.authorizers);
+        let rules = Rules::compile(&source.rules, &vocabulary).map_err(|more| errors.extend(more));
+        let (Ok(consults), Ok(rules)) = (consults, rules) else {
+            return Err(errors);
         };
+        errors.extend(
+            vocabulary
+                .decision
+                .unread(&source.authorizers, &rules.decision_read()),
+        );
+        if !errors.is_empty() {
+            return Err(errors);
+        }
         Ok(Self {
             name: source.name,
             tenant: source.tenant,
@@ -88,7 +101,7 @@ impl ShapePolicy {
                 delete: source.delete,
             },
             client: source.client,
-            authorizer: source.authorizer,
+            consults,
             tagger: source.tagger,
             membership: None,
         })
@@ -140,10 +153,16 @@ impl ShapePolicy {
         self.terms.subset.is_some()
     }
 
+    /// Whether somebody outside must be asked before it can be decided; see [`ShapePolicy::inputs`].
+    #[must_use]
+    pub fn consults(&self) -> bool {
+        !self.consults.is_empty()
+    }
+
     /// Whether its decisions may be remembered at all; see [`ShapePolicy::memory_key`].
     #[must_use]
     pub fn remembers(&self) -> bool {
-        !self.authorizer && !self.rules.read_headers()
+        !self.consults.read_headers() && !self.rules.read_headers()
     }
 }
 
@@ -158,18 +177,14 @@ fn vocabulary(source: &ShapeSource) -> Vocabulary {
         certain: source.certain_claims.clone(),
         path: source.path_names.clone(),
         query: source.query_names.clone(),
-        decision: source.authorizer,
+        // Authorisers are asked at once: none is told what another found out.
+        decision: DecisionNames::default(),
     }
 }
 
 /// What is wrong with a shape besides its rules.
 fn faults(source: &ShapeSource) -> Vec<PolicyError> {
-    let public_authorizer = source.access == Access::Public && source.authorizer;
     let checks = [
-        public_authorizer.then(|| {
-            let message = "a public shape gives everybody the same, and an authoriser asks about somebody";
-            Fault::new(message, "use `access: optional`").at(Part::Access)
-        }),
         table_fault(&source.table).map(|fault| fault.at(Part::Table)),
         client_fault(source).map(|fault| fault.at(Part::Client)),
     ];

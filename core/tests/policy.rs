@@ -9,6 +9,8 @@
 
 #[path = "policy/asking.rs"]
 mod asking;
+#[path = "policy/authorizers.rs"]
+mod authorizers;
 #[path = "policy/deciding.rs"]
 mod deciding;
 #[path = "policy/guards.rs"]

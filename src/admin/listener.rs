@@ -1,4 +1,4 @@
-//! What operators and probes ask: liveness, readiness, metrics. Nothing can be changed here.
+//! The listeners of operators and probes: who may ask, for what, by which method.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -11,65 +11,80 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_core::services::listening::Service;
 use pingora_http::RequestHeader;
 
+use super::page::{Page, Reply};
+use super::{AdminToken, pages, revocations};
 use crate::gateway::State;
 
-/// Under which names a listener is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hosts {
-    /// `localhost`, an IP address, or none. A page whose name was made to resolve to this machine (DNS rebinding)
-    /// sends its own name.
-    Local,
-    /// Any: what balancers and probes call this machine is theirs to say.
-    Any,
+/// Whom a listener is for.
+#[derive(Clone, Debug)]
+pub enum Audience {
+    /// Operators of this machine. They ask for `localhost`, an IP address, or no host at all: a page whose name was
+    /// made to resolve to this machine (DNS rebinding) sends its own name. Changes need the token, if there is one.
+    Operators(Option<AdminToken>),
+    /// Probes, balancers and collectors, whatever they call this machine. They change nothing and see no names.
+    Probes,
 }
 
-/// Answers for operators.
+/// Answers for operators and probes.
 pub struct Admin {
     state: Arc<State>,
-    hosts: Hosts,
+    audience: Audience,
 }
 
 impl Admin {
     /// A listening service with one thread of its own.
-    pub fn service(state: Arc<State>, listener: ListenerConfig, hosts: Hosts) -> Service<HttpServer<Self>> {
-        let app = HttpServer::new_app(Self { state, hosts });
+    pub fn service(
+        state: Arc<State>,
+        listener: ListenerConfig,
+        audience: Audience,
+    ) -> Service<HttpServer<Self>> {
+        let app = HttpServer::new_app(Self { state, audience });
         let mut service = Service::new("admin".to_owned(), app);
         service.threads = Some(1);
         service.add_listener(listener);
         service
     }
 
-    /// The answer to a request.
-    fn answer(&self, head: &RequestHeader) -> (StatusCode, String) {
-        let elsewhere = self.hosts == Hosts::Local && !is_for_this_machine(head);
+    async fn answer(&self, session: &mut ServerSession) -> Reply {
+        let head = session.req_header();
+        let elsewhere = matches!(self.audience, Audience::Operators(_)) && !is_for_this_machine(head);
         if head.headers.contains_key(header::ORIGIN) || elsewhere {
             // A page in an operator's browser has no business here.
-            return (
-                StatusCode::FORBIDDEN,
-                "requests from web pages are refused\n".to_owned(),
-            );
+            return Reply::text(StatusCode::FORBIDDEN, "requests from web pages are refused\n");
         }
-        if head.method != Method::GET && head.method != Method::HEAD {
-            return (StatusCode::METHOD_NOT_ALLOWED, "GET only\n".to_owned());
+        let probes = matches!(self.audience, Audience::Probes);
+        let page = Page::of(head.uri.path()).filter(|page| !probes || page.is_for_probes());
+        let Some(page) = page else {
+            let pages = Page::ALL.iter().filter(|page| !probes || page.is_for_probes());
+            let paths: Vec<&str> = pages.map(|page| page.path()).collect();
+            return Reply::text(StatusCode::NOT_FOUND, format!("there are {}\n", paths.join(", ")));
+        };
+        if !page.methods().contains(&head.method) {
+            return Reply::not_allowed(page.methods());
         }
-        self.page(head.uri.path())
+        if page.needs_token()
+            && let Err(reply) = self.require_token(&head.headers)
+        {
+            return reply;
+        }
+        match page {
+            Page::Revocations => revocations::answer(&self.state, session).await,
+            _ => pages::answer(&self.state, page, head),
+        }
     }
 
-    fn page(&self, path: &str) -> (StatusCode, String) {
-        match path {
-            "/healthz" => (StatusCode::OK, "ok\n".to_owned()),
-            "/readyz" if self.state.drain.has_begun() => {
-                (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned())
+    fn require_token(&self, headers: &HeaderMap) -> Result<(), Reply> {
+        let token = match &self.audience {
+            Audience::Operators(Some(token)) => token,
+            Audience::Operators(None) | Audience::Probes => {
+                let text = "there is no admin token: write `admin: { token: { env: NAME } }`\n";
+                return Err(Reply::text(StatusCode::FORBIDDEN, text));
             }
-            "/readyz" => (StatusCode::OK, "ready\n".to_owned()),
-            "/metrics" => match self.state.metrics.render() {
-                Ok(text) => (StatusCode::OK, text),
-                Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-            },
-            _ => (
-                StatusCode::NOT_FOUND,
-                "there are /healthz, /readyz and /metrics\n".to_owned(),
-            ),
+        };
+        if token.is_in(headers) {
+            Ok(())
+        } else {
+            Err(Reply::unauthorized())
         }
     }
 }
@@ -106,27 +121,14 @@ fn is_local(host: &str) -> bool {
 #[async_trait]
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
-        let head = session.req_header();
-        let (status, body) = self.answer(head);
-        let length = header::HeaderValue::from(body.len());
-        let bodyless = head.method == Method::HEAD;
-        let body = if bodyless { Vec::new() } else { body.into_bytes() };
-        let mut response = Response::new(body);
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_LENGTH, length);
-        headers.insert(
-            header::CONTENT_TYPE,
-            header::HeaderValue::from_static("text/plain; charset=utf-8"),
-        );
-        headers.insert(
-            header::CACHE_CONTROL,
-            header::HeaderValue::from_static("no-store"),
-        );
-        response
+        let reply = self.answer(session).await;
+        if !matches!(session.req_header().method, Method::GET | Method::HEAD) {
+            // Whatever is left of a body is nobody's next request.
+            session.set_keepalive(None);
+        }
+        reply.response(session.req_header().method == Method::HEAD)
     }
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,8 +3,11 @@
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 use shapegate_core::code::Code;
 
+use super::readiness::KeyAges;
+use crate::authorizer::AuthorizerMetrics;
 use crate::hub::HubMetrics;
 use crate::limits::LimitMetrics;
+use crate::revocation::RevocationMetrics;
 
 /// The classes of a status, by its first digit less one.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -25,8 +28,14 @@ pub struct Metrics {
     pub in_flight: IntGauge,
     /// What was refused for a limit.
     pub limits: LimitMetrics,
+    /// How old issuers' keys are.
+    pub key_ages: KeyAges,
     /// What the hub counts.
     pub hub: HubMetrics,
+    /// What authorisers are counted by.
+    pub authorizers: AuthorizerMetrics,
+    /// What is counted of revocations.
+    pub revocations: RevocationMetrics,
 }
 
 impl Metrics {
@@ -63,7 +72,10 @@ impl Metrics {
             held: gauge("held_polls", "Long polls and streams that wait now.")?,
             in_flight: gauge("requests_in_flight", "Requests being served now.")?,
             limits: LimitMetrics::new()?,
+            key_ages: KeyAges::new()?,
             hub: HubMetrics::new()?,
+            authorizers: AuthorizerMetrics::new()?,
+            revocations: RevocationMetrics::new()?,
         };
         metrics.register()?;
         Ok(metrics)
@@ -79,7 +91,10 @@ impl Metrics {
         self.registry.register(Box::new(self.held.clone()))?;
         self.registry.register(Box::new(self.in_flight.clone()))?;
         self.limits.register(&self.registry)?;
-        self.hub.register(&self.registry)
+        self.key_ages.register(&self.registry)?;
+        self.authorizers.register(&self.registry)?;
+        self.hub.register(&self.registry)?;
+        self.revocations.register(&self.registry)
     }
 
     /// A request was answered with `status`.

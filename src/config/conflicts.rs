@@ -1,10 +1,12 @@
 //! What only several settings together can get wrong.
 
+use super::cors::{Cors, Origins};
 use super::identity::IdentitySettings;
 use super::path::PathPattern;
+use super::problem::Problem;
 use super::reading::Reading;
 use super::shapes::{AccessSetting, ShapeSettings, TableSetting};
-use super::source::Span;
+use super::source::{Span, Spanned};
 use std::collections::HashMap;
 
 /// The last segment of an open route's path, and of the health endpoint that it brings along.
@@ -136,5 +138,22 @@ fn health_paths(reading: &mut Reading<'_>, shapes: &[&ShapeSettings]) {
             let message = format!("`{path}` is where an open route answers health checks");
             reading.refuse::<()>(shape.path.span, message, "choose another path");
         }
+    }
+}
+
+/// A page of any origin could then act for whoever has the cookie.
+pub(super) fn cookies_for_any_origin(reading: &mut Reading<'_>, cookies: &[Spanned<String>], cors: &Cors) {
+    if cors.origins != Origins::Any {
+        return;
+    }
+    for cookie in cookies {
+        let message = format!(
+            "the cookie `{}` is a credential, and any origin may send it",
+            cookie.value
+        );
+        let help = "list the origins of your pages: `cors: { origins: [https://app.example.com], credentials: true }`";
+        reading
+            .problems
+            .push(Problem::error(cookie.span, message).help(help));
     }
 }

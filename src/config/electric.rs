@@ -1,5 +1,6 @@
 //! `electric`: where the upstream is and how we prove who we are.
 
+use super::files::NamedFile;
 use super::host::{is_bracketed_address, is_host_name, split_port};
 use super::reading::{Reading, Section};
 use super::secret::SecretSetting;
@@ -217,9 +218,21 @@ fn read_source_id(reading: &mut Reading<'_>, node: &Node) -> Option<String> {
     reading.refuse(text.span, format!("`{}` is no source id", text.value), help)
 }
 
-fn read_ca(reading: &mut Reading<'_>, node: &Node) -> Option<Authority> {
+pub(super) fn read_ca(reading: &mut Reading<'_>, node: &Node) -> Option<Authority> {
     let file = reading.file(node, "ca")?;
-    let certificates = reading.certificates(&file)?;
+    let certificates = authorities(reading, &file)?;
+    Some(Authority {
+        path: file.path,
+        certificates,
+    })
+}
+
+/// Certificates of authorities.
+pub(super) fn authorities(
+    reading: &mut Reading<'_>,
+    file: &NamedFile,
+) -> Option<Vec<CertificateDer<'static>>> {
+    let certificates = reading.certificates(file)?;
     let mut anchors = rustls::RootCertStore::empty();
     for certificate in &certificates {
         if let Err(error) = anchors.add(certificate.clone()) {
@@ -230,10 +243,7 @@ fn read_ca(reading: &mut Reading<'_>, node: &Node) -> Option<Authority> {
             return reading.refuse(file.span, message, "give the certificates of authorities, in PEM");
         }
     }
-    Some(Authority {
-        path: file.path,
-        certificates,
-    })
+    Some(certificates)
 }
 
 /// The secret travels in the request line: in clear it belongs on one machine or in a private network.

@@ -6,7 +6,7 @@ mod mint;
 mod shapes;
 mod verify;
 
-pub use keys::{KeyOrigin, SigningKeySetting, moment_text};
+pub use keys::{KeyOrigin, SigningKeySetting};
 pub use mint::{MintSetting, TTL_DEFAULT};
 pub use shapes::MintShapeSetting;
 pub use verify::{VERIFY_PATHS_MAX, VerifySetting};

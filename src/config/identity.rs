@@ -1,6 +1,8 @@
 //! `identity`: how those who ask are known.
 
+use super::jwt::{JwtMethod, jwt};
 use super::keys;
+use super::presets::Preset;
 use super::reading::{Reading, Section, not_yet};
 use super::source::{Span, Spanned};
 use super::yaml::{Entry, Kind, Node};
@@ -22,6 +24,10 @@ const LIST_MAX: usize = 64;
 pub struct IdentitySettings {
     /// Issuers of signed tokens, each with its place.
     pub issuers: Vec<Spanned<IssuerSource>>,
+    /// The cookies that carry tokens, each with its place.
+    pub cookies: Vec<Spanned<String>>,
+    /// The presets that issuers have.
+    pub presets: Vec<Preset>,
     /// The claims of the user that everybody without a credential is. For development.
     pub dev_user: Option<Spanned<BTreeMap<Arc<str>, Value>>>,
 }
@@ -50,7 +56,7 @@ impl IdentitySettings {
 }
 
 enum Method {
-    Issuer(IssuerSource),
+    Issuer(Box<JwtMethod>),
     DevUser(BTreeMap<Arc<str>, Value>),
 }
 
@@ -60,7 +66,7 @@ pub(super) fn identity(reading: &mut Reading<'_>, node: &Node) -> Option<Identit
     let mut right = true;
     for Spanned { value, span } in read {
         right &= match value {
-            Method::Issuer(issuer) => add_issuer(reading, &mut settings, issuer, span),
+            Method::Issuer(jwt) => add_issuer(reading, &mut settings, *jwt, span),
             Method::DevUser(claims) => add_dev_user(reading, &mut settings, claims, span),
         };
     }
@@ -77,9 +83,14 @@ pub(super) fn identity(reading: &mut Reading<'_>, node: &Node) -> Option<Identit
 fn add_issuer(
     reading: &mut Reading<'_>,
     settings: &mut IdentitySettings,
-    issuer: IssuerSource,
+    jwt: JwtMethod,
     span: Span,
 ) -> bool {
+    let JwtMethod {
+        source: issuer,
+        cookie,
+        preset,
+    } = jwt;
     if settings
         .issuers
         .iter()
@@ -90,6 +101,12 @@ fn add_issuer(
         return false;
     }
     settings.issuers.push(Spanned::new(issuer, span));
+    settings.presets.extend(preset);
+    if let Some(cookie) = cookie
+        && settings.cookies.iter().all(|known| known.value != cookie.value)
+    {
+        settings.cookies.push(cookie);
+    }
     true
 }
 
@@ -121,7 +138,7 @@ fn method(reading: &mut Reading<'_>, node: &Node) -> Option<Spanned<Method>> {
         return reading.refuse(node.span, "a method has one key that names its kind", METHOD_HELP);
     };
     let method = match key.as_str() {
-        "jwt" => jwt(reading, value).map(Method::Issuer),
+        "jwt" => jwt(reading, value).map(|jwt| Method::Issuer(Box::new(jwt))),
         "insecure_dev_user" => dev_user(reading, value, *key_span),
         "session" | "postgres" | "api_keys" => {
             not_yet(reading, *key_span, key, "; `jwt` works");
@@ -137,43 +154,6 @@ fn method(reading: &mut Reading<'_>, node: &Node) -> Option<Spanned<Method>> {
         }
     };
     Some(Spanned::new(method?, *key_span))
-}
-
-fn jwt(reading: &mut Reading<'_>, node: &Node) -> Option<IssuerSource> {
-    let mut section = Section::open(reading, node, "jwt")?;
-    section.later(reading, "preset", "; write `issuer`, `audience` and `keys` out");
-    section.later(reading, "jwks_url", "; give `keys: [ { file: jwks.json } ]`");
-    section.later(reading, "discovery", "; give `keys: [ { file: jwks.json } ]`");
-    let issuer = section.require(reading, "issuer", "write the exact `iss` of its tokens");
-    let issuer = issuer.and_then(|entry| reading.text(&entry.value, "issuer"));
-    let audience = audience(reading, &mut section);
-    let keys = read_keys(reading, &mut section);
-    let lifetime_max = section
-        .get(reading, "lifetime_max")
-        .map_or(Some(LIFETIME_MAX_DEFAULT), |entry| {
-            reading.duration(
-                &entry.value,
-                "lifetime_max",
-                Duration::from_secs(1)..=Duration::from_secs(366 * 86_400),
-            )
-        });
-    let token_type = section
-        .get(reading, "token_type")
-        .map(|entry| reading.text(&entry.value, "token_type"));
-    let claims = section
-        .get(reading, "claims")
-        .map_or_else(|| Some(Vec::new()), |entry| read_claims(reading, &entry.value));
-    section.finish(reading);
-    let keys = keys?;
-    let source = IssuerSource {
-        issuer: issuer?.value,
-        keys: Vec::new(),
-        audience: audience?,
-        lifetime_max: Some(lifetime_max?),
-        token_type: token_type.map_or(Some(None), |read| read.map(|text| Some(text.value)))?,
-        claims: claims?,
-    };
-    keys::check(reading, source, node.span, &keys)
 }
 
 const AUDIENCE_HELP: &str = "write `audience: sync`, the `aud` that the issuer puts into tokens for this service, or `authorized_parties`";
@@ -234,16 +214,10 @@ pub(super) fn read_keys(
     reading: &mut Reading<'_>,
     section: &mut Section<'_>,
 ) -> Option<Vec<Spanned<KeySource>>> {
-    let elsewhere = ["preset", "jwks_url", "discovery"]
-        .iter()
-        .any(|key| section.has(key));
     let Some(entry) = section.get(reading, "keys") else {
-        if !elsewhere && !section.has("keys") {
-            let message = "finding an issuer's keys by discovery is not yet supported";
-            let help = "give them: `keys: [ { alg: HS256, secret: { env: JWT_SECRET } } ]` or `keys: [ { file: jwks.json } ]`";
-            reading
-                .problems
-                .push(super::problem::Problem::error(section.span(), message).help(help));
+        if !section.has("keys") {
+            let message = format!("`{}` lacks the key `keys`", section.name());
+            return reading.refuse(section.span(), message, keys::KEY_HELP);
         }
         return None;
     };
@@ -258,7 +232,7 @@ pub(super) fn read_keys(
     Some(sources)
 }
 
-fn read_claims(reading: &mut Reading<'_>, node: &Node) -> Option<Vec<ClaimMapping>> {
+pub(super) fn read_claims(reading: &mut Reading<'_>, node: &Node) -> Option<Vec<ClaimMapping>> {
     let Kind::Map(entries) = &node.kind else {
         let message = format!("`claims` must be a map, not {}", node.described());
         return reading.refuse(node.span, message, "write `claims: { org_id: o.id }`");

@@ -217,9 +217,8 @@ fn trial(source: IssuerSource) -> Result<Vec<String>, IssuerError> {
     };
     let sources = IdentitySources {
         issuers: vec![source],
-        dev_user: None,
-        providers: Vec::new(),
         memory,
+        ..IdentitySources::default()
     };
     match IdentityMethods::compile(sources) {
         Ok((_, warnings)) => Ok(warnings

@@ -2,6 +2,7 @@
 
 use super::problem::{Problem, Problems};
 use super::reading::{Reading, Section, Shown};
+use super::revocations;
 use super::selection::Selection;
 use super::server::{self, ServerSettings};
 use super::source::{SourceId, Sources};
@@ -14,12 +15,13 @@ use super::{Files, files};
 use std::path::{Path, PathBuf};
 
 /// Keys that concern the process, whatever its tenants.
-const PROCESS_KEYS: [&str; 7] = [
+const PROCESS_KEYS: [&str; 8] = [
     "server",
     "admin",
     "health",
     "limits",
     "cluster",
+    "revocations",
     "tenants",
     "templates",
 ];
@@ -194,6 +196,8 @@ pub(super) fn read_beside(
 
 fn process(reading: &mut Reading<'_>, root: &Node) -> Option<ServerSettings> {
     let mut section = Section::open(reading, root, "the configuration")?;
+    let revocations = section.get(reading, "revocations");
+    let revocations = revocations.map_or(Some(None), |entry| revocations::file(reading, &entry.value));
     let nodes = ["server", "admin", "health", "limits"]
         .map(|key| section.get(reading, key).map(|entry| &entry.value));
     let server = server::server(reading, nodes);
@@ -209,7 +213,9 @@ fn process(reading: &mut Reading<'_>, root: &Node) -> Option<ServerSettings> {
         let message = "`templates` are for `tenants`, and there are none";
         reading.refuse::<()>(entry.key_span, message, "remove it, or write `tenants`");
     }
-    server
+    let mut server = server?;
+    server.revocations = revocations?;
+    Some(server)
 }
 
 fn refuse_beside_tenants(reading: &mut Reading<'_>, root: &Node, key: &str) {

@@ -7,6 +7,7 @@ use super::reading::Reading;
 use super::rules::{ParamSetting, RowsSetting, RuleSettings};
 use super::shapes::{AccessSetting, ShapeSettings, TableSetting};
 use super::source::{Span, Spanned};
+use crate::authorizer::Authorizers;
 use aws_lc_rs::hmac;
 use shapegate_core::definition::Replica;
 use shapegate_core::handle::HandleTagger;
@@ -30,6 +31,8 @@ pub struct CheckedShape {
     pub settings: ShapeSettings,
     /// What decides.
     pub policy: Arc<ShapePolicy>,
+    /// Who is asked before.
+    pub authorizers: Arc<Authorizers>,
 }
 
 /// What all shapes of a tenant have in common.
@@ -67,14 +70,25 @@ pub(super) fn compile(
         certain_claims: common.certain_claims.clone(),
         path_names: settings.path.value.names().cloned().collect(),
         query_names: settings.query.iter().map(|(name, _)| Arc::clone(name)).collect(),
-        authorizer: false,
+        authorizers: settings
+            .authorizers
+            .iter()
+            .map(|one| one.source.clone())
+            .collect(),
         tagger: common.tagger.clone(),
     };
     match ShapePolicy::compile(source) {
-        Ok(policy) => Some(CheckedShape {
-            settings,
-            policy: Arc::new(policy.for_members(common.membership.clone())),
-        }),
+        Ok(policy) => {
+            let asked = settings.authorizers.iter().map(|one| one.settings.clone());
+            Some(CheckedShape {
+                authorizers: Arc::new(Authorizers::new(
+                    &format!("{}/{}", common.tenant, settings.name.value),
+                    asked,
+                )),
+                settings,
+                policy: Arc::new(policy.for_members(common.membership.clone())),
+            })
+        }
         Err(errors) => {
             for error in errors {
                 let problem = Problem::error(span_of(&settings, error.part), error.message);
@@ -193,6 +207,11 @@ fn span_of(settings: &ShapeSettings, part: Part) -> Span {
         Part::Columns => Some(settings.columns.span),
         Part::Access => Some(settings.access.span),
         Part::Client => Some(settings.client_span),
+        Part::Authorizer(index) => settings.authorizers.get(index).map(|one| one.span),
+        Part::Input(index, place) => settings
+            .authorizers
+            .get(index)
+            .map(|one| one.input_spans.get(place).copied().unwrap_or(one.span)),
         Part::Rules => Some(settings.rules_span),
         Part::When(index) => rule(index)
             .and_then(|rule| rule.when.as_ref())

@@ -11,6 +11,7 @@ use super::server::{AdminListen, ServerSettings};
 use super::shapes::{ShapeSettings, TableSetting};
 use super::tenant::{LoadedTenant, TenantConfig};
 use super::yaml::{Kind, Node};
+use crate::authorizer::AuthorizerSettings;
 use std::fmt::Write as _;
 
 /// What stands where a secret was written.
@@ -120,6 +121,25 @@ fn as_read(node: &Node, shown: &Shown) -> Out {
     }
 }
 
+fn admin_defaults(root: &mut Out, admin: &AdminListen) {
+    let listen = match admin {
+        AdminListen::Off => plain("off"),
+        AdminListen::Tcp(address) => Out::Map(vec![("listen".to_owned(), Out::Text(address.to_string()))]),
+        AdminListen::Unix(path) => Out::Map(vec![(
+            "listen".to_owned(),
+            Out::Text(format!("unix:{}", path.display())),
+        )]),
+    };
+    match listen {
+        Out::Map(listen) => put_in(root, "admin", |out| {
+            for (key, value) in listen {
+                put(out, &key, value);
+            }
+        }),
+        off => put(root, "admin", off),
+    }
+}
+
 fn server_defaults(root: &mut Out, server: &ServerSettings) {
     put_in(root, "server", |out| {
         put(
@@ -150,15 +170,7 @@ fn server_defaults(root: &mut Out, server: &ServerSettings) {
             put(out, "upgrade_socket", Out::Text(path.display().to_string()));
         }
     });
-    let admin = match &server.admin {
-        AdminListen::Off => plain("off"),
-        AdminListen::Tcp(address) => Out::Map(vec![("listen".to_owned(), Out::Text(address.to_string()))]),
-        AdminListen::Unix(path) => Out::Map(vec![(
-            "listen".to_owned(),
-            Out::Text(format!("unix:{}", path.display())),
-        )]),
-    };
-    put(root, "admin", admin);
+    admin_defaults(root, &server.admin);
     put_in(root, "limits", |out| limits_defaults(out, &server.limits));
 }
 
@@ -212,9 +224,30 @@ fn shape_defaults(out: &mut Out, shape: &ShapeSettings) {
         put(out, "where", plain("none"));
     }
     put_in(out, "client", |client| client_defaults(client, &shape.client));
+    for authorizer in &shape.authorizers {
+        put_in(out, "authorize", |out| {
+            authorizer_defaults(out, &authorizer.settings);
+        });
+    }
     put(out, "delete", plain("false"));
     put(out, "strict", plain("false"));
     put(out, "hub", plain("on"));
+}
+
+fn authorizer_defaults(out: &mut Out, settings: &AuthorizerSettings) {
+    let fill = |out: &mut Out| {
+        put_in(out, settings.kind.name(), |out| {
+            let terms = &settings.terms;
+            put(out, "ttl", Out::Plain(duration_text(terms.ttl)));
+            put(out, "deny_ttl", Out::Plain(duration_text(terms.deny_ttl)));
+            put(out, "timeout", Out::Plain(duration_text(terms.timeout)));
+            put(out, "concurrency", Out::Plain(terms.concurrency.to_string()));
+        });
+    };
+    match &settings.name {
+        Some(name) => put_in(out, name, fill),
+        None => fill(out),
+    }
 }
 
 fn client_defaults(out: &mut Out, client: &ClientSettings) {

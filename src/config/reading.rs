@@ -260,9 +260,19 @@ impl<'n> Section<'n> {
         })
     }
 
+    /// What the map is called.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Where the map starts.
     pub(super) fn span(&self) -> Span {
         self.span
+    }
+
+    /// The entry of a key that was asked for before.
+    pub(super) fn entry(&self, key: &str) -> Option<&'n Entry> {
+        self.entries.iter().find(|entry| entry.key == key)
     }
 
     /// Whether a key is written, whatever its value.

@@ -117,7 +117,7 @@ fn rows(reading: &mut Reading<'_>, node: &Node) -> Option<RowsSetting> {
 }
 
 /// A CEL expression, or `{ value: … }`.
-fn param(reading: &mut Reading<'_>, node: &Node) -> Option<Spanned<ParamSetting>> {
+pub(super) fn param(reading: &mut Reading<'_>, node: &Node) -> Option<Spanned<ParamSetting>> {
     if matches!(node.kind, Kind::Map(_)) && node.get("env").is_none() {
         let mut section = Section::open(reading, node, "params")?;
         let value = section.require(reading, "value", "write an expression, or `{ value: published }`");

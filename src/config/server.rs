@@ -5,6 +5,8 @@ use super::leaving::{self, Leaving};
 use super::limits::{self, Limits};
 use super::network::Network;
 use super::reading::{Reading, Section};
+use super::revocations::RevocationFile;
+use super::secret::SecretSetting;
 use super::yaml::{Kind, Node};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -14,6 +16,9 @@ use std::sync::Arc;
 
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080);
 const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
+
+/// Shortest admin token, in bytes.
+pub const ADMIN_TOKEN_BYTES_MIN: usize = 24;
 
 /// What the process listens on and how much it takes, for all tenants.
 #[derive(Clone, Debug)]
@@ -28,8 +33,12 @@ pub struct ServerSettings {
     pub cache_status: bool,
     /// The operators' own listener.
     pub admin: AdminListen,
+    /// What operators show when they change anything; without it, nobody can.
+    pub admin_token: Option<SecretSetting>,
     /// Health and metrics for others, read-only.
     pub health: Option<SocketAddr>,
+    /// What is revoked.
+    pub revocations: Option<RevocationFile>,
     /// How it goes away.
     pub leaving: Leaving,
     /// How much is taken.
@@ -87,7 +96,7 @@ pub(super) fn server(
         Some(node) => public(reading, node),
         None => leaving::leaving(reading, None).map(Public::with),
     };
-    let admin = admin.map_or(Some(AdminListen::Tcp(ADMIN_DEFAULT)), |node| {
+    let admin = admin.map_or(Some((AdminListen::Tcp(ADMIN_DEFAULT), None)), |node| {
         admin_listen(reading, node)
     });
     let health = health.map_or(Some(None), |node| health_listen(reading, node).map(Some));
@@ -99,14 +108,17 @@ pub(super) fn server(
         cache_status,
         leaving,
     } = public?;
+    let (admin, admin_token) = admin?;
     Some(ServerSettings {
         listen,
         tls,
         trusted_proxies,
         cache_status,
         leaving,
-        admin: admin?,
+        admin,
+        admin_token,
         health: health?,
+        revocations: None,
         limits: limits?,
     })
 }
@@ -290,18 +302,38 @@ fn fitting(reading: &mut Reading<'_>, chain_file: NamedFile, key_file: NamedFile
     })
 }
 
-fn admin_listen(reading: &mut Reading<'_>, node: &Node) -> Option<AdminListen> {
+fn admin_listen(reading: &mut Reading<'_>, node: &Node) -> Option<(AdminListen, Option<SecretSetting>)> {
     if matches!(&node.kind, Kind::Scalar { text, .. } if text == "off") {
-        return Some(AdminListen::Off);
+        return Some((AdminListen::Off, None));
     }
     let mut section = Section::open(reading, node, "admin")?;
-    let listen = section.require(
-        reading,
-        "listen",
-        "write `admin: { listen: 127.0.0.1:9090 }`, or `admin: off`",
-    );
+    let listen = section.get(reading, "listen");
+    let token = section
+        .get(reading, "token")
+        .map(|entry| admin_token(reading, &entry.value));
     section.finish(reading);
-    let node = &listen?.value;
+    let listen = listen.map_or(Some(AdminListen::Tcp(ADMIN_DEFAULT)), |entry| {
+        admin_address(reading, &entry.value)
+    });
+    let token = match token {
+        None => None,
+        Some(token) => Some(token?),
+    };
+    Some((listen?, token))
+}
+
+fn admin_token(reading: &mut Reading<'_>, node: &Node) -> Option<SecretSetting> {
+    let token = reading.secret(node, "token")?;
+    // It travels as a bearer token (RFC 6750 §2.1), and is guessed at by whoever reaches the listener.
+    let is_token = |byte: u8| byte.is_ascii_graphic();
+    if token.text.len() < ADMIN_TOKEN_BYTES_MIN || !token.text.bytes().all(is_token) {
+        let message = format!("the admin token is shorter than {ADMIN_TOKEN_BYTES_MIN} bytes, or no ASCII");
+        return reading.refuse(node.span, message, "make one: `openssl rand -hex 32`");
+    }
+    Some(token)
+}
+
+fn admin_address(reading: &mut Reading<'_>, node: &Node) -> Option<AdminListen> {
     let text = reading.text(node, "listen")?;
     if let Some(path) = text.value.strip_prefix("unix:") {
         return Some(AdminListen::Unix(reading.sources.resolve(text.span, path)));

@@ -1,5 +1,6 @@
 //! `shapes`: what may be synced, and by whom.
 
+use super::authorize::{AuthorizerSetting, Surrounding, authorize};
 use super::client::{ClientPart, ClientSettings, client};
 use super::path::PathPattern;
 use super::reading::{Reading, Section};
@@ -45,6 +46,8 @@ pub struct ShapeSettings {
     pub delete: bool,
     /// Whether identical reads share upstream requests and kept answers.
     pub hub: bool,
+    /// Who is asked before the rules.
+    pub authorizers: Vec<AuthorizerSetting>,
     /// Who gets which rows; one at least.
     pub rules: Vec<RuleSettings>,
     /// Where the rules are written.
@@ -129,7 +132,10 @@ fn shape(reading: &mut Reading<'_>, entry: &Entry, defaults: &ClientPart) -> Opt
     );
     let delete = flag(reading, &mut section, "delete");
     let hub = hub(reading, &mut section);
-    section.later(reading, "authorize", "");
+    let authorizers = section.get(reading, "authorize").map_or_else(
+        || Some(Vec::new()),
+        |part| read_authorizers(reading, part, entry, path.as_ref()),
+    );
     let rules_entry = section.require(
         reading,
         "rules",
@@ -157,9 +163,24 @@ fn shape(reading: &mut Reading<'_>, entry: &Entry, defaults: &ClientPart) -> Opt
         any_where: any_where?,
         delete: delete?,
         hub: hub?,
+        authorizers: authorizers?,
         rules: rules?,
         rules_span,
     })
+}
+
+/// Without a path that is right, nothing is known of what it captures, and that is told.
+fn read_authorizers(
+    reading: &mut Reading<'_>,
+    part: &Entry,
+    shape: &Entry,
+    path: Option<&Spanned<PathPattern>>,
+) -> Option<Vec<AuthorizerSetting>> {
+    let around = Surrounding {
+        shape: &shape.key,
+        path: &path?.value,
+    };
+    authorize(reading, &part.value, &around)
 }
 
 fn shape_name(reading: &mut Reading<'_>, entry: &Entry) -> Option<Spanned<Arc<str>>> {

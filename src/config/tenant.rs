@@ -15,6 +15,7 @@ use super::shapes::{self, ShapeSettings};
 use super::source::Sources;
 use super::surroundings::Surroundings;
 use super::tenants::{Document, Place};
+use super::users_own;
 use super::yaml::Node;
 use std::sync::Arc;
 
@@ -137,6 +138,12 @@ fn check(
     conflicts::routes(reading, &shapes);
     let identity = identity?;
     conflicts::nobody_can_enter(reading, &shapes, &identity);
+    if let Some(cors) = &cors {
+        conflicts::cookies_for_any_origin(reading, &identity.cookies, cors);
+    }
+    for entry in ["identity", "shapes"].iter().filter_map(|key| section.entry(key)) {
+        users_own::warn(reading, &identity.presets, &entry.value);
+    }
     let part = gatekeeper.as_ref().and_then(Option::as_ref);
     gatekeeper::check(reading, part, &shapes, &identity);
     let common = policy::Common {

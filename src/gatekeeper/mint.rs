@@ -22,7 +22,8 @@ use shapegate_core::value::Value;
 use super::jwks::KeySet;
 use super::keys::SigningKeys;
 use super::path::{self, MintPath};
-use crate::identity::{SKEW, TOKEN_BYTES_MAX};
+use crate::authorizer::Authorizers;
+use crate::identity::{ORIGINS_MAX, SKEW, TOKEN_BYTES_MAX};
 
 /// The longest life of a token.
 pub const TTL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -50,6 +51,7 @@ pub struct MintSettings {
 /// A shape whose rules may mint.
 pub struct MintShape {
     policy: Arc<ShapePolicy>,
+    authorizers: Arc<Authorizers>,
     declared: Declared,
     captures: Vec<Arc<str>>,
     ttls: HashMap<Arc<str>, Duration>,
@@ -60,12 +62,14 @@ impl MintShape {
     /// the rules, as [`Allowed::rule`] names them, that say how long their tokens live.
     pub fn new(
         policy: Arc<ShapePolicy>,
+        authorizers: Arc<Authorizers>,
         declared: Declared,
         captures: Vec<Arc<str>>,
         ttls: HashMap<Arc<str>, Duration>,
     ) -> Self {
         Self {
             policy,
+            authorizers,
             declared,
             captures,
             ttls,
@@ -75,6 +79,11 @@ impl MintShape {
     /// What decides.
     pub fn policy(&self) -> &ShapePolicy {
         &self.policy
+    }
+
+    /// Who is asked before.
+    pub fn authorizers(&self) -> &Authorizers {
+        &self.authorizers
     }
 
     /// The names that a request may give values for.
@@ -123,6 +132,9 @@ struct Claims<'a> {
     nbf: i64,
     exp: i64,
     jti: String,
+    /// The caller's own token, so that this one ends with it when that is revoked.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    origin_jti: Vec<&'a str>,
     shape: &'a SignedShape,
 }
 
@@ -238,17 +250,23 @@ impl Minter {
         // The credential holds one skew longer than it says, and so will the token.
         let skew = i64::try_from(SKEW.as_secs()).unwrap_or(i64::MAX);
         let credential = allowed
-            .until()
+            .credential_until()
             .map(|until| until.wall.seconds().saturating_sub(skew));
-        let expiry = credential.map_or(wanted, |end| end.min(wanted));
+        // What was decided ends with what it was decided from, and so does a token that says it.
+        let decision = allowed.until().map(|until| until.wall.seconds());
+        let expiry = [credential, decision]
+            .into_iter()
+            .flatten()
+            .fold(wanted, i64::min);
         if expiry > issued {
-            Ok(expiry)
-        } else {
-            Err(Refusal::new(
-                Code::TokenExpired,
-                "The credential is about to expire.",
-            ))
+            return Ok(expiry);
         }
+        if credential.is_some_and(|end| end <= issued) {
+            let text = "The credential is about to expire.";
+            return Err(Refusal::new(Code::TokenExpired, text));
+        }
+        let text = "What was found out about you is about to end: ask again.";
+        Err(Refusal::new(Code::DecisionUnavailable, text).with_retry_after(Duration::from_secs(1)))
     }
 
     fn check(&self, signed: &SignedShape) -> Result<(), Refusal> {
@@ -284,6 +302,7 @@ impl Minter {
             nbf: iat,
             exp,
             jti: random_id().map_err(|error| failed(error.to_string()))?,
+            origin_jti: identity.map(origins).unwrap_or_default(),
             shape,
         };
         let claims = serde_json::to_vec(&claims).map_err(|error| failed(error.to_string()))?;
@@ -349,6 +368,11 @@ fn too_large() -> Refusal {
         "What you may sync does not fit into a token: the rule should select by a membership subquery \
          (IN (SELECT …)) instead of a list.",
     )
+}
+
+fn origins(identity: &Identity) -> Vec<&str> {
+    let ids = identity.credential().token_ids.iter();
+    ids.take(ORIGINS_MAX).map(|id| &**id).collect()
 }
 
 fn random_id() -> Result<String, getrandom::Error> {

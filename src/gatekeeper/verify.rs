@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use shapegate_core::code::{Code, Refusal};
+use shapegate_core::credential::Credential;
 use shapegate_core::definition::Log;
 use shapegate_core::handle::HandleTagger;
 use shapegate_core::permit::Allowed;
@@ -13,11 +14,10 @@ use shapegate_core::policy::SignedTerms;
 use shapegate_core::request::{Asked, AskedDefinition};
 use shapegate_core::shape_claims::{SignedShape, Unsigned};
 use shapegate_core::time::{Now, UnixMillis, Until};
-use shapegate_core::value::Value;
 
 use crate::identity::{
     AudienceRule, CredentialHeaders, Fault, Issuer, IssuerError, IssuerSource, Jws, MemoryLimits, Remembered,
-    SHAPE_TOKEN_TYPE, TokenMemory, VerifiedClaims, issuer_claim, quoted, read_claims,
+    SHAPE_TOKEN_TYPE, TokenMemory, VerifiedClaims, issuer_claim, quoted, read_claims, subject,
 };
 use crate::limits::Asker;
 
@@ -49,10 +49,10 @@ pub enum VerifierError {
 pub struct ShapeToken {
     shape: SignedShape,
     issuer: Arc<str>,
-    subject: Option<Arc<str>>,
     /// No other token of this process has it.
     number: u64,
     until: Until,
+    credential: Arc<Credential>,
     /// What was first asked with it, and allowed: a client asks in one way, for one log or the other.
     answered: [OnceLock<(AskedDefinition, Arc<Allowed>)>; 2],
 }
@@ -60,9 +60,14 @@ pub struct ShapeToken {
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
 
 impl ShapeToken {
+    /// What it goes by.
+    pub fn credential(&self) -> &Arc<Credential> {
+        &self.credential
+    }
+
     /// Whose requests count as the same user's.
     pub fn asker(&self, tenant: &Arc<str>, address: Option<IpAddr>) -> Asker {
-        let subject = self.subject.as_ref().ok_or(self.number);
+        let subject = self.credential.subject.as_ref().ok_or(self.number);
         Asker::with_token(tenant, &self.issuer, subject, address)
     }
 }
@@ -169,8 +174,13 @@ impl Verifier {
             .issuers
             .get(&name)
             .ok_or_else(|| Fault::IssuerUnknown(quoted(&name)))?;
-        let VerifiedClaims { claims, end } =
-            issuer.verify_claims(&jws, claims, now, &self.signatures_checked)?;
+        let VerifiedClaims {
+            claims,
+            end,
+            mut credential,
+            ..
+        } = issuer.verify_claims(&jws, claims, now, &self.signatures_checked)?;
+        credential.subject = subject(&claims)?;
         let key_end = jws
             .header
             .kid
@@ -184,9 +194,9 @@ impl Verifier {
         Ok(ShapeToken {
             shape: SignedShape::read(claims.get("shape")).map_err(Fault::Shape)?,
             issuer: Arc::clone(issuer.name()),
-            subject: subject(claims.get("sub")),
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             until: Until::at_wall(now, end),
+            credential: Arc::new(credential),
             answered: [const { OnceLock::new() }; 2],
         })
     }
@@ -217,14 +227,6 @@ impl Verifier {
         // Another request may have been first; its spelling is as good.
         _ = slot.set((asked.definition.clone(), Arc::clone(&allowed)));
         Ok(allowed)
-    }
-}
-
-/// The user that a token was minted for; an empty name names nobody.
-fn subject(claim: Option<&Value>) -> Option<Arc<str>> {
-    match claim {
-        Some(Value::String(subject)) if !subject.is_empty() => Some(Arc::clone(subject)),
-        _ => None,
     }
 }
 

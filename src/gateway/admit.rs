@@ -2,6 +2,7 @@
 
 mod again;
 mod building;
+mod credentials;
 mod head;
 mod identify;
 mod judging;
@@ -16,6 +17,8 @@ use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use shapegate_core::answer::{Audience, Expected};
 use shapegate_core::code::{Code, Refusal};
+use shapegate_core::credential::Credential;
+use shapegate_core::identity::Identity;
 use shapegate_core::permit::{Allowed, Permit};
 use shapegate_core::policy::Withheld;
 use shapegate_core::request::{Asked, Verb};
@@ -40,6 +43,7 @@ use crate::limits::{Asker, Rate};
 use crate::tenant::{Endpoint, Found, Lease, Tenant};
 
 pub use self::again::renew;
+pub use self::credentials::is_revoked;
 pub(super) use self::head::{not_found, target};
 
 /// What becomes of a request.
@@ -48,6 +52,8 @@ pub enum Admission {
     Finite(Box<Admitted>),
     /// It goes through the hub, and is awaited if it waits.
     Held(Box<Admitted>),
+    /// It is fetched for itself, as nobody shares the answer and it comes as soon as it can.
+    Own(Box<Admitted>),
     /// A preflight, and the methods of its route.
     Preflight(&'static str),
     /// A question for the upstream's health.
@@ -82,8 +88,14 @@ pub struct Admitted {
     pub asker: Asker,
     /// Who may keep the answer.
     pub audience: Audience,
+    /// Whether a cookie may have decided.
+    pub reads_cookies: bool,
     /// The moment until which it holds.
     pub until: Option<Until>,
+    /// What whoever asks goes by.
+    pub credential: Option<Arc<Credential>>,
+    /// The epoch of revocations that it was admitted in.
+    pub epoch: u64,
 }
 
 impl Admitted {
@@ -114,6 +126,7 @@ pub async fn admit(
     session: &mut Session,
     ctx: &mut RequestContext,
 ) -> Result<Admission, Refusal> {
+    ctx.epoch = state.revocations.epoch();
     let loaded = state.loaded();
     let framed = framing::check(session.as_downstream());
     if framed.is_err() {
@@ -169,7 +182,7 @@ async fn shapes(
     state: &State,
     loaded: &Loaded,
     session: &mut Session,
-    ctx: &RequestContext,
+    ctx: &mut RequestContext,
     tenant: &Tenant,
     verb: Verb,
     endpoint: &Endpoint<'_>,
@@ -180,7 +193,8 @@ async fn shapes(
     state.metrics.dropped(asked.dropped);
     let now = state.clock.now();
     let shape = endpoint.choose(&asked)?;
-    let (identity, now) = identify::for_shape(state, tenant, shape, &head.headers, now).await?;
+    let (identity, now) = identify::for_shape(state, tenant, shape, head, now).await?;
+    ctx.credential = identity.as_deref().map(Identity::credential).cloned();
     require_identity(shape, identity.as_deref())?;
     let asker = Asker::of(tenant.id(), identity.as_deref(), ctx.address);
     state.limits.take(Rate::Requests, &asker).await?;
@@ -197,8 +211,9 @@ async fn shapes(
         identity: identity.as_deref(),
         now,
     };
-    let allowed = decide(loaded, shape, &asking, &asked)?;
-    let audience = if shape.policy().is_public() {
+    let allowed = decide(state, loaded, shape, &asking, &asked).await?;
+    // What an authoriser says ends with its time, and a shared cache would keep it longer.
+    let audience = if shape.policy().is_public() && !shape.policy().consults() {
         Audience::Public
     } else {
         Audience::Private

@@ -28,7 +28,7 @@ use crate::hub::health::Health;
 use crate::identity::challenge;
 
 pub use gatekeeper::{minted, public_keys};
-pub use shared::{kept, shared};
+pub use shared::{kept, revoked, shared};
 
 /// What a 429 or 503 says when its cause says nothing, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 5;
@@ -157,6 +157,7 @@ fn label(
     headers.insert(header::CACHE_CONTROL, value_of(cached));
     let varies = Varies {
         authorization: admitted.audience == answer::Audience::Private,
+        cookie: admitted.audience == answer::Audience::Private && admitted.reads_cookies,
         origin: reply.cors.varies(),
         ..Varies::default()
     };

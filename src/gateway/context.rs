@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use shapegate_core::answer::rejected;
 use shapegate_core::code::{Code, Refusal};
+use shapegate_core::credential::Credential;
 use shapegate_core::limits::ERROR_BODY_BYTES_MAX;
 
 use super::admit::Admitted;
@@ -24,6 +25,8 @@ pub enum Stage {
     Permitted(Box<Admitted>),
     /// Answered here; nothing may go upstream any more.
     Answered,
+    /// Put away to wait, with the context that it had: this one is nobody's.
+    Parked,
 }
 
 /// An error that takes the place of an upstream's body, of which it keeps the start for the log.
@@ -70,6 +73,10 @@ pub struct RequestContext {
     pub refusal: Option<Refusal>,
     /// What replaces an upstream's body.
     pub replacement: Option<Replacement>,
+    /// What whoever asks goes by.
+    pub credential: Option<Arc<Credential>>,
+    /// The epoch of revocations in which it came.
+    pub epoch: u64,
     /// Whether the answer must be fetched again by the way that looks at its first bytes.
     pub refetch: bool,
     /// Its place among the requests at the upstream.
@@ -88,17 +95,26 @@ impl RequestContext {
             cors: CorsGrant::default(),
             refusal: None,
             replacement: None,
+            credential: None,
+            epoch: 0,
             refetch: false,
             seat: None,
             metrics,
         }
     }
 
+    /// Takes the context away, and leaves one that is nobody's.
+    pub fn park(&mut self) -> Self {
+        let mut nobodys = Self::new(self.request_id.clone(), Arc::clone(&self.metrics));
+        nobodys.stage = Stage::Parked;
+        std::mem::replace(self, nobodys)
+    }
+
     /// What was permitted, if it was.
     pub fn permitted(&self) -> Option<&Admitted> {
         match &self.stage {
             Stage::Permitted(admitted) => Some(admitted),
-            Stage::Fresh | Stage::Answered => None,
+            Stage::Fresh | Stage::Answered | Stage::Parked => None,
         }
     }
 }

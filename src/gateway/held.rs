@@ -1,23 +1,30 @@
 //! Serving reads through the hub: what is kept at once, what comes when it comes, until the client leaves, the
 //! permission ends or the process goes away.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::poll;
+use pingora_core::{ErrorType, OrErr as _};
 use pingora_proxy::Session;
+use prometheus::IntGauge;
 use shapegate_core::code::Refusal;
 use shapegate_core::time::{Monotonic, Until};
 use tokio::sync::watch;
 
-use super::admit::{Admitted, renew};
+use super::admit::{Admitted, is_revoked, renew};
 use super::answer::{self, Reply};
 use super::overload::may_read_table;
 use super::state::State;
+use crate::hub::cache::Stored;
 use crate::hub::shared::{Cut, Reader, Start};
 use crate::hub::stream::EventEnd;
 use crate::hub::{Given, Source};
 use crate::limits::HeldSlot;
+use crate::line::Line;
+use crate::tenant::Lease;
 
 /// How long a stream that must end may take to reach the end of an event.
 const EVENT_END_TIMEOUT: Duration = Duration::from_millis(500);
@@ -31,59 +38,117 @@ pub enum Early {
     Drain,
 }
 
+/// A permitted request, and what it is answered with.
+pub enum Taken {
+    /// What was kept.
+    Kept(Box<Admitted>, Arc<Stored>),
+    /// What comes.
+    Coming(Waiting),
+}
+
+/// A permitted request whose answer has not come.
+pub struct Waiting {
+    admitted: Box<Admitted>,
+    reader: Reader,
+    source: Source,
+    _held: Option<Held>,
+}
+
+impl Waiting {
+    /// Whether the upstream answers when there is news, not as soon as it can.
+    pub fn is_long(&self) -> bool {
+        self.admitted.request.waits()
+    }
+}
+
+/// Who waits for an answer.
+pub trait Client: Send {
+    /// Resolves when the client leaves.
+    fn left(&mut self) -> impl Future<Output = Box<pingora_core::Error>> + Send;
+
+    /// Permits the same once more, if it still is.
+    fn renew(&self, state: &State, admitted: &Admitted) -> impl Future<Output = Option<Arc<Lease>>> + Send;
+}
+
+impl Client for Session {
+    async fn left(&mut self) -> Box<pingora_core::Error> {
+        match self.as_downstream_mut().read_body_or_idle(true).await {
+            Err(error) => error.into_down(),
+            Ok(_) => std::future::pending().await,
+        }
+    }
+
+    async fn renew(&self, state: &State, admitted: &Admitted) -> Option<Arc<Lease>> {
+        renew(state, self, admitted).await
+    }
+}
+
 /// What can end a wait besides the answer.
 struct Ends<'a> {
     state: &'a State,
     admitted: &'a Admitted,
     changes: watch::Receiver<u64>,
-    lease: Pin<Box<dyn Future<Output = ()> + Send>>,
-    permission: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    lease: Sleep,
+    revocations: watch::Receiver<u64>,
+    permission: Option<Sleep>,
     drain: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
 }
 
+/// The start of an answer, or what came before it.
+pub type Began = First<Result<Start, Arc<Refusal>>>;
+
 /// What happened first.
-enum First<T> {
+pub enum First<T> {
+    /// What was waited for.
     Came(T),
     /// It came once the permission had ended, by a clock that wakes nobody.
     Late(T),
+    /// The client left.
     Left(Box<pingora_core::Error>),
+    /// The wait is over.
     Early(Early),
 }
 
 impl<'a> Ends<'a> {
     fn of(state: &'a State, admitted: &'a Admitted) -> Self {
-        let permission = admitted
-            .until
-            .map(|until: Until| state.clock.sleep_until(until.monotonic));
+        let mut revocations = state.revocations.subscribe();
+        if *revocations.borrow() != admitted.epoch {
+            // Something was revoked after this was admitted, and before anybody listened.
+            revocations.mark_changed();
+        }
         Self {
             state,
             admitted,
             changes: state.changes(),
             lease: Box::pin(admitted.lease.over()),
-            permission: permission.map(|sleep| sleep as _),
+            revocations,
+            permission: permission_end(state, admitted),
             drain: Box::pin(state.drain.turn(&*state.clock)),
         }
     }
 
-    /// Waits for `coming` and for everything that may end the wait before. What is finite is ended by its client
-    /// and by its permission's time alone: changes and a drain let it finish.
+    /// Waits for `coming` and for everything that may end the wait before. What is finite is ended by its client,
+    /// by its permission's time and by a revocation: other changes and a drain let it finish.
     ///
     /// What ends the permission is looked at first: an answer that comes at the same moment is not handed out.
-    async fn race<T>(&mut self, session: &mut Session, coming: impl Future<Output = T>) -> First<T> {
+    async fn race<T>(&mut self, client: &mut impl Client, coming: impl Future<Output = T>) -> First<T> {
         let waits = self.admitted.request.waits();
         tokio::pin!(coming);
         loop {
             tokio::select! {
                 biased;
                 () = ended(&mut self.permission) => return First::Early(Early::Permission),
+                () = revoked(&mut self.revocations, self.state, self.admitted) => {
+                    return First::Early(Early::Permission);
+                }
                 // The sender lives in the state, which outlives this, so that there always is a change.
                 _ = self.changes.changed(), if waits => {}
                 () = &mut self.lease, if waits => {}
                 came = &mut coming => return self.unless_over(came),
-                error = left(session) => return First::Left(error),
+                error = client.left() => return First::Left(error),
                 () = &mut self.drain, if waits => return First::Early(Early::Drain),
             }
-            match renew(self.state, session, self.admitted).await {
+            match client.renew(self.state, self.admitted).await {
                 Some(lease) => self.lease = Box::pin(lease.over()),
                 None => return First::Early(Early::Permission),
             }
@@ -100,75 +165,132 @@ impl<'a> Ends<'a> {
     }
 }
 
-/// Resolves when the client leaves.
-async fn left(session: &mut Session) -> Box<pingora_core::Error> {
-    match session.as_downstream_mut().read_body_or_idle(true).await {
-        Err(error) => error.into_down(),
-        Ok(_) => std::future::pending().await,
+/// Something that ends by itself.
+pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Resolves with the permission's end by its time; none where it has none.
+pub fn permission_end(state: &State, admitted: &Admitted) -> Option<Sleep> {
+    let until: Until = admitted.until?;
+    Some(state.clock.sleep_until(until.monotonic))
+}
+
+/// Resolves once what the request came with is revoked.
+async fn revoked(changes: &mut watch::Receiver<u64>, state: &State, admitted: &Admitted) {
+    loop {
+        // The sender lives in the state, which outlives this.
+        _ = changes.changed().await;
+        if is_revoked(state, admitted) {
+            return;
+        }
     }
 }
 
-async fn ended(permission: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>) {
+/// Waits for the permission's end, if there is one.
+async fn ended(permission: &mut Option<Sleep>) {
     match permission {
         Some(sleep) => sleep.await,
         None => std::future::pending().await,
     }
 }
 
-/// Asks the hub for what was permitted, and answers with it.
+/// Asks the hub for what was permitted, within the limits of who asks.
+///
+/// # Errors
+/// `rate_limited` and `overloaded`.
+pub async fn ask(state: &State, admitted: Box<Admitted>) -> Result<Taken, Refusal> {
+    let held = if admitted.request.waits() {
+        let slot = state.limits.hold(&admitted.asker)?;
+        Some(Held::new(&state.metrics.held, slot))
+    } else {
+        None
+    };
+    may_read_table(state, &admitted).await?;
+    let given = state.hub.ask(&admitted.wanted(state.clock.now()))?;
+    Ok(match given {
+        Given::Kept(stored) => Taken::Kept(admitted, stored),
+        Given::Coming(reader, source) => Taken::Coming(Waiting {
+            admitted,
+            reader,
+            source,
+            _held: held,
+        }),
+    })
+}
+
+/// Answers with what was permitted, at once or when it comes.
 ///
 /// # Errors
 /// A fault of the client's connection, or of the upstream after the answer has begun: then the connection must
 /// not look as if the answer were whole.
-pub async fn serve(
+pub async fn answer(
     state: &State,
     session: &mut Session,
-    admitted: &Admitted,
+    taken: Taken,
     reply: &Reply<'_>,
 ) -> pingora_core::Result<()> {
-    let (given, _held) = match ask(state, admitted).await {
-        Ok(given) => given,
-        Err(refusal) => return answer::refuse(session, &refusal, reply).await,
-    };
-    let (reader, source) = match given {
-        Given::Kept(stored) => return answer::kept(state, session, &stored, admitted, reply).await,
-        Given::Coming(reader, source) => (reader, source),
-    };
-    let mut wait = Wait {
-        ends: Ends::of(state, admitted),
-        reader,
-    };
-    match wait.start(session).await {
-        First::Came(Ok(start)) => wait.pass_on(session, &start, source, reply).await,
-        First::Came(Err(refusal)) => answer::refuse(session, &refusal, reply).await,
-        First::Late(_) => answer::nothing_new(state, session, admitted, Early::Permission, reply).await,
-        First::Early(early) => {
-            if early == Early::Drain {
-                session.set_keepalive(None);
-            }
-            answer::nothing_new(state, session, admitted, early, reply).await
-        }
-        First::Left(error) => Err(error),
+    match taken {
+        Taken::Kept(admitted, stored) => answer::kept(state, session, &stored, &admitted, reply).await,
+        // In a box of its own: what is kept is answered without it.
+        Taken::Coming(waiting) => Box::pin(wait_and_answer(state, session, waiting, reply)).await,
     }
 }
 
-/// Asks the hub, within the limits of who asks.
-async fn ask<'a>(state: &'a State, admitted: &Admitted) -> Result<(Given, Held<'a>), Refusal> {
-    let held = Held::new(state, admitted)?;
-    may_read_table(state, admitted).await?;
-    let given = state.hub.ask(&admitted.wanted(state.clock.now()))?;
-    Ok((given, held))
+async fn wait_and_answer(
+    state: &State,
+    session: &mut Session,
+    mut waiting: Waiting,
+    reply: &Reply<'_>,
+) -> pingora_core::Result<()> {
+    let mut wait = Wait::new(state, &mut waiting);
+    let first = wait.start(session).await;
+    wait.finish(session, first, reply).await
 }
 
 /// One who waits for an answer that others may read, too.
-struct Wait<'a> {
+pub struct Wait<'a> {
     ends: Ends<'a>,
-    reader: Reader,
+    reader: &'a mut Reader,
+    source: Source,
 }
 
-impl Wait<'_> {
-    async fn start(&mut self, session: &mut Session) -> First<Result<Start, Arc<Refusal>>> {
-        self.ends.race(session, self.reader.start()).await
+impl<'a> Wait<'a> {
+    /// Begins to wait.
+    pub fn new(state: &'a State, waiting: &'a mut Waiting) -> Self {
+        Self {
+            ends: Ends::of(state, &waiting.admitted),
+            reader: &mut waiting.reader,
+            source: waiting.source,
+        }
+    }
+
+    /// Waits for the answer's header, or for what ends the wait before.
+    pub async fn start(&mut self, client: &mut impl Client) -> Began {
+        self.ends.race(client, self.reader.start()).await
+    }
+
+    /// Answers with what came.
+    ///
+    /// # Errors
+    /// As [`answer`].
+    pub async fn finish(
+        self,
+        session: &mut Session,
+        began: Began,
+        reply: &Reply<'_>,
+    ) -> pingora_core::Result<()> {
+        let (state, admitted) = (self.ends.state, self.ends.admitted);
+        match began {
+            First::Came(Ok(start)) => self.pass_on(session, &start, reply).await,
+            First::Came(Err(refusal)) => answer::refuse(session, &refusal, reply).await,
+            First::Late(_) => answer::nothing_new(state, session, admitted, Early::Permission, reply).await,
+            First::Early(early) => {
+                if early == Early::Drain {
+                    session.set_keepalive(None);
+                }
+                answer::nothing_new(state, session, admitted, early, reply).await
+            }
+            First::Left(error) => Err(error),
+        }
     }
 
     /// Answers with what comes, a piece at a time.
@@ -176,10 +298,9 @@ impl Wait<'_> {
         mut self,
         session: &mut Session,
         start: &Start,
-        source: Source,
         reply: &Reply<'_>,
     ) -> pingora_core::Result<()> {
-        let head = answer::shared(&start.head, start.length, source, self.ends.admitted, reply);
+        let head = answer::shared(&start.head, start.length, self.source, self.ends.admitted, reply);
         let bodyless = answer::is_bodyless(session, &head);
         session.write_response_header(Box::new(head), bodyless).await?;
         if bodyless {
@@ -193,15 +314,12 @@ impl Wait<'_> {
     }
 
     /// What has come may be handed out at the pace of the client, as it was permitted as a whole; what has not
-    /// come when the permission ends is not waited for.
+    /// come when the permission ends is not waited for. A revocation ends both.
     async fn body(&mut self, session: &mut Session) -> pingora_core::Result<()> {
         loop {
-            let piece = tokio::select! {
-                biased;
-                piece = self.reader.next() => piece,
-                () = ended(&mut self.ends.permission) => return Err(broken_off("the permission ended")),
-                error = left(session) => return Err(error),
-            };
+            let ends = &mut self.ends;
+            let next = self.reader.next();
+            let piece = next_piece(ends.state, session, ends.admitted, next, &mut ends.permission).await?;
             match piece.map_err(|cut| self.broken_off(&cut))? {
                 Some(piece) => session.write_response_body(Some(piece), false).await?,
                 None => return session.write_response_body(None, true).await,
@@ -275,37 +393,72 @@ impl Wait<'_> {
     }
 }
 
-fn broken_off(detail: &str) -> Box<pingora_core::Error> {
+/// Waits for the next piece of a finite answer, for as long as it is permitted and the client is there. What was
+/// written before is sent first, unless the piece is there already.
+///
+/// # Errors
+/// When the client leaves, the permission ends or is revoked.
+pub async fn next_piece<T, E>(
+    state: &State,
+    session: &mut Session,
+    admitted: &Admitted,
+    next: impl Future<Output = Result<T, E>>,
+    permission: &mut Option<Sleep>,
+) -> pingora_core::Result<Result<T, E>> {
+    let mut next = pin!(next);
+    let ready = poll!(&mut next);
+    if is_revoked(state, admitted) {
+        return Err(answer::revoked());
+    }
+    if let Poll::Ready(Ok(piece)) = ready {
+        return Ok(Ok(piece));
+    }
+    send_written(session).await?;
+    if let Poll::Ready(broken) = ready {
+        return Ok(broken);
+    }
+    let mut revocations = state.revocations.subscribe();
+    revocations.mark_changed();
+    tokio::select! {
+        biased;
+        () = revoked(&mut revocations, state, admitted) => Err(answer::revoked()),
+        piece = next => Ok(piece),
+        () = ended(permission) => Err(broken_off("the permission ended")),
+        error = session.left() => Err(error),
+    }
+}
+
+/// A body with a length is flushed at its end; whoever waits for more of it gets what is there.
+async fn send_written(session: &Session) -> pingora_core::Result<()> {
+    match session.as_downstream().stream().and_then(Line::of) {
+        Some(line) => line.send().await.or_err(ErrorType::WriteError, "to the client"),
+        None => Ok(()),
+    }
+}
+
+/// What ends a connection whose answer does not go on.
+pub fn broken_off(detail: &str) -> Box<pingora_core::Error> {
     pingora_core::Error::explain(pingora_core::ErrorType::ConnectionClosed, detail.to_owned()).into_up()
 }
 
 /// Counts a wait for as long as it lasts.
-struct Held<'a> {
-    state: Option<&'a State>,
+struct Held {
+    gauge: IntGauge,
     _slot: Option<HeldSlot>,
 }
 
-impl<'a> Held<'a> {
-    fn new(state: &'a State, admitted: &Admitted) -> Result<Self, Refusal> {
-        if !admitted.request.waits() {
-            return Ok(Self {
-                state: None,
-                _slot: None,
-            });
-        }
-        let slot = state.limits.hold(&admitted.asker)?;
-        state.metrics.held.inc();
-        Ok(Self {
-            state: Some(state),
+impl Held {
+    fn new(gauge: &IntGauge, slot: Option<HeldSlot>) -> Self {
+        gauge.inc();
+        Self {
+            gauge: gauge.clone(),
             _slot: slot,
-        })
+        }
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for Held {
     fn drop(&mut self) {
-        if let Some(state) = self.state {
-            state.metrics.held.dec();
-        }
+        self.gauge.dec();
     }
 }

@@ -17,28 +17,31 @@ use pingora_core::server::{RunArgs, Server, ShutdownWatch};
 use pingora_core::services::ServiceWithDependents;
 use pingora_core::services::background::{BackgroundService, background_service};
 use pingora_core::services::listening::Service;
-use pingora_proxy::{HttpProxy, http_proxy};
+use pingora_proxy::http_proxy;
 use thiserror::Error;
 use tokio::sync::watch;
 
 use super::accepting::Accepting;
+use super::background;
 use super::body::BodyLimits;
 use super::connection::{ConnectionBook, ConnectionLimits, Guarded};
 use super::departure::Departure;
 use super::herald::Herald;
+use super::park::Parking;
 use super::request_id::RequestIds;
 use super::service::Gateway;
 use super::state::{HeadLimits, Parts, State};
 use super::tls::{self, TlsError};
-use crate::admin::Metrics;
-use crate::admin::listener::{Admin, Hosts};
+use crate::admin::listener::{Admin, Audience};
+use crate::admin::{AdminToken, Metrics};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{ServerSettings, Tls};
+use crate::config::{RevocationFile, ServerSettings, Tls};
 use crate::hub::{Fetch, LoadSettings};
 use crate::limits::LimitSettings;
 use crate::process::sockets::UNIX_MODE;
 use crate::process::successor::Program;
 use crate::process::{Arrival, ListenError, Socket, Sockets, open_files};
+use crate::revocation::{self, Revocations, Source};
 use crate::tenant::Snapshot;
 
 /// Requests on one downstream connection before it is closed, so that what it grew is given back.
@@ -81,7 +84,7 @@ pub fn server_conf(threads: usize) -> ServerConf {
 }
 
 /// The proxy behind its connection caps: what a listener serves.
-pub fn app(state: &Arc<State>, settings: &ServerSettings, conf: ServerConf) -> Guarded<HttpProxy<Gateway>> {
+pub fn app(state: &Arc<State>, settings: &ServerSettings, conf: ServerConf) -> Guarded<Parking> {
     let limits = ConnectionLimits {
         connections_max: open_files::connections_max(
             settings.limits.connections_max,
@@ -96,12 +99,13 @@ pub fn app(state: &Arc<State>, settings: &ServerSettings, conf: ServerConf) -> G
     let (clock, metrics) = (Arc::clone(&state.clock), Arc::clone(&state.metrics));
     let book = ConnectionBook::new(limits, is_trusted, clock, metrics);
     let gateway = Gateway::new(Arc::clone(state), Arc::clone(&book));
-    let mut proxy = http_proxy(&Arc::new(conf), gateway);
+    let mut proxy = http_proxy(&Arc::new(conf), gateway.clone());
     let mut options = HttpServerOptions::default();
     options.keepalive_request_limit = Some(REQUESTS_PER_CONNECTION_MAX);
     options.h2_idle_timeout = Some(H2_IDLE_TIMEOUT);
     proxy.server_options = Some(options);
-    Guarded::new(Arc::new(proxy), book, state.drain.clone())
+    let parking = Arc::new(Parking::new(proxy, gateway));
+    Guarded::new(parking, book, state.drain.clone())
 }
 
 /// What every request shares, for a process that serves `snapshot`.
@@ -115,6 +119,12 @@ pub fn state(
 ) -> Result<Arc<State>, ServeError> {
     install_crypto();
     let metrics = Metrics::new().map_err(|error| ServeError::Setup(error.to_string()))?;
+    let revocations = Revocations::new(metrics.revocations.clone());
+    if let Some(file) = &settings.revocations {
+        let entries = file.entries.iter().cloned();
+        let replaced = revocations.replace(Source::File, entries, clock.now().wall);
+        replaced.map_err(|error| ServeError::Setup(error.to_string()))?;
+    }
     let start = getrandom::u64().map_err(|error| ServeError::Setup(error.to_string()))?;
     let options = ConnectorOptions::from_server_conf(&server_conf(threads()));
     let limits = &settings.limits;
@@ -133,6 +143,7 @@ pub fn state(
                 header_bytes_max: limits.header_bytes_max,
                 headers_max: HEADERS_MAX,
             },
+            revocations: Arc::new(revocations),
             hub_bytes_max: limits.hub_bytes_max,
             limits: limit_settings(settings),
             loads: load_settings(settings),
@@ -205,9 +216,12 @@ pub fn run_with(
     let book = Arc::clone(app.book());
     let gateway = gateway_service(app, settings, sockets.gateway, &stop)?;
     let mut listening = vec![server.add_service(gateway)];
-    for (socket, hosts) in [(sockets.admin, Hosts::Local), (sockets.health, Hosts::Any)] {
+    let token = settings.admin_token.as_ref();
+    let operators = Audience::Operators(token.map(|token| AdminToken::new(&token.text)));
+    for (socket, audience) in [(sockets.admin, operators), (sockets.health, Audience::Probes)] {
         if let Some(socket) = socket {
-            listening.push(server.add_service(operators_service(state, socket, hosts, &stop_operators)?));
+            let service = operators_service(state, socket, audience, &stop_operators)?;
+            listening.push(server.add_service(service));
         }
     }
     let ready = watch::Sender::new(false);
@@ -220,6 +234,10 @@ pub fn run_with(
         .add_service(background_service("herald", herald))
         .add_dependencies(&listening);
     server.add_service(background_service("background", Background(Arc::clone(state))));
+    if let Some(file) = &settings.revocations {
+        let follower = RevocationFollower(Arc::clone(state), file.clone());
+        server.add_service(background_service("revocations", follower));
+    }
     server.add_services(services);
     server.run(RunArgs {
         shutdown_signal: Box::new(Departure {
@@ -239,11 +257,11 @@ pub fn run_with(
 
 /// The gateway on its sockets.
 fn gateway_service(
-    app: Guarded<HttpProxy<Gateway>>,
+    app: Guarded<Parking>,
     settings: &ServerSettings,
     sockets: Vec<Socket>,
     stop: &watch::Sender<bool>,
-) -> Result<Accepting<Service<Guarded<HttpProxy<Gateway>>>>, ServeError> {
+) -> Result<Accepting<Service<Guarded<Parking>>>, ServeError> {
     let mut service = Service::new("gateway".to_owned(), app);
     let mut named = Vec::with_capacity(sockets.len());
     for socket in sockets {
@@ -258,7 +276,7 @@ fn gateway_service(
 fn operators_service(
     state: &Arc<State>,
     socket: Socket,
-    hosts: Hosts,
+    audience: Audience,
     stop: &watch::Sender<bool>,
 ) -> Result<Accepting<Service<HttpServer<Admin>>>, ServeError> {
     let name = name_of(&socket)?;
@@ -266,7 +284,7 @@ fn operators_service(
         Socket::Tcp(_) => ListenerConfig::tcp(name.clone()),
         Socket::Unix(_) => ListenerConfig::uds(name.clone()).permissions(Permissions::from_mode(UNIX_MODE)),
     };
-    let service = Admin::service(Arc::clone(state), listener, hosts);
+    let service = Admin::service(Arc::clone(state), listener, audience);
     Ok(Accepting::new(service, vec![(name, socket)], stop.subscribe()))
 }
 
@@ -281,7 +299,8 @@ fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-/// One listening socket. Its read buffer is off: Pingora's default is 64 KiB a connection.
+/// One listening socket. Its buffers are off: Pingora's default is 64 KiB a connection for reading, and what is
+/// written is gathered by the connection itself.
 fn listener(name: &str, tls: Option<&Tls>) -> Result<ListenerConfig, ServeError> {
     let mut options = TcpSocketOptions::default();
     options.tcp_keepalive = Some(TcpKeepalive {
@@ -292,7 +311,7 @@ fn listener(name: &str, tls: Option<&Tls>) -> Result<ListenerConfig, ServeError>
     });
     let listener = ListenerConfig::tcp(name)
         .tcp_socket_options(options)
-        .l4_buffer(L4BufferSettings::default().read(0));
+        .l4_buffer(L4BufferSettings::unbuffered());
     Ok(match tls {
         None => listener,
         Some(tls) => listener.tls(tls::settings(tls)?),
@@ -305,13 +324,22 @@ struct Background(Arc<State>);
 #[async_trait]
 impl BackgroundService for Background {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        let state = &self.0;
-        let loaded = state.loaded();
-        let addresses = loaded
-            .upstreams()
-            .map(|upstream| upstream.addresses().keep_fresh(&*state.clock));
         tokio::select! {
-            _ = futures_util::future::join_all(addresses) => {}
+            () = background::run(&self.0) => {}
+            _ = shutdown.changed() => {}
+        }
+    }
+}
+
+/// Follows the file of revocations.
+struct RevocationFollower(Arc<State>, RevocationFile);
+
+#[async_trait]
+impl BackgroundService for RevocationFollower {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let Self(state, file) = self;
+        tokio::select! {
+            () = revocation::file::follow(&state.revocations, file, &*state.clock) => {}
             _ = shutdown.changed() => {}
         }
     }

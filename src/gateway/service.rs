@@ -11,22 +11,25 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use shapegate_core::code::Refusal;
 
-use super::admit::{self, Admission};
+use super::admit::{self, Admission, Admitted, is_revoked};
 use super::answer::{self, Reply};
 use super::connection::ConnectionBook;
 use super::context::{Replacement, RequestContext, Stage};
-use super::held;
+use super::held::{self, Taken};
 use super::overload;
+use super::own;
+use super::park;
 use super::state::State;
 use crate::hub::fetch::{is_encoded, refusal};
 use crate::hub::upstream::READ_TIMEOUT;
 
 /// How long one write to a client may block: above Electric's own 30 s, a stalled client is cut.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a body that nobody asked for is drained before the connection is closed instead.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The proxy service.
+#[derive(Clone)]
 pub struct Gateway {
     state: Arc<State>,
     book: Arc<ConnectionBook>,
@@ -38,29 +41,34 @@ impl Gateway {
         Self { state, book }
     }
 
+    /// Breaks off what Pingora passes on, once the permission behind it was revoked.
+    fn refuse_revoked(&self, ctx: &RequestContext) -> pingora_core::Result<()> {
+        match ctx.permitted() {
+            Some(admitted) if is_revoked(&self.state, admitted) => Err(answer::revoked()),
+            _ => Ok(()),
+        }
+    }
+
     async fn answer_here(
         &self,
         session: &mut Session,
         admission: Result<Admission, Refusal>,
         ctx: &mut RequestContext,
     ) -> pingora_core::Result<bool> {
+        if let Ok(Admission::Held(admitted)) = admission {
+            return self.answer_held(session, admitted, ctx).await;
+        }
+        let admission = self.seated(admission, ctx).await;
         let reply = Reply::to(ctx, &self.state);
         match admission {
             Ok(Admission::Finite(admitted)) => {
-                match overload::seat(&self.state, &admitted).await {
-                    Ok(seat) => ctx.seat = Some(seat),
-                    Err(refusal) => {
-                        answer::refuse(session, &refusal, &reply).await?;
-                        ctx.stage = Stage::Answered;
-                        return Ok(true);
-                    }
-                }
                 ctx.stage = Stage::Permitted(admitted);
                 return Ok(false);
             }
-            Ok(Admission::Held(admitted)) => {
-                Box::pin(held::serve(&self.state, session, &admitted, &reply)).await?;
+            Ok(Admission::Own(admitted)) => {
+                Box::pin(own::serve(&self.state, session, &admitted, &reply)).await?;
             }
+            Ok(Admission::Held(_)) => {}
             Ok(Admission::Preflight(methods)) => answer::preflight(session, methods, &reply).await?,
             Ok(Admission::NotAllowed(methods)) => {
                 answer::method_not_allowed(session, methods, &reply).await?;
@@ -73,6 +81,57 @@ impl Gateway {
         }
         ctx.stage = Stage::Answered;
         Ok(true)
+    }
+
+    /// What goes upstream by itself takes a place there first.
+    async fn seated(
+        &self,
+        admission: Result<Admission, Refusal>,
+        ctx: &mut RequestContext,
+    ) -> Result<Admission, Refusal> {
+        if let Ok(Admission::Finite(admitted) | Admission::Own(admitted)) = &admission {
+            ctx.seat = Some(overload::seat(&self.state, admitted).await?);
+        }
+        admission
+    }
+
+    /// Answers with what the hub has, and puts away who must wait for news.
+    async fn answer_held(
+        &self,
+        session: &mut Session,
+        admitted: Box<Admitted>,
+        ctx: &mut RequestContext,
+    ) -> pingora_core::Result<bool> {
+        let mut taken = match held::ask(&self.state, admitted).await {
+            Ok(taken) => taken,
+            Err(refusal) => {
+                answer::refuse(session, &refusal, &Reply::to(ctx, &self.state)).await?;
+                ctx.stage = Stage::Answered;
+                return Ok(true);
+            }
+        };
+        if let Taken::Coming(waiting) = taken {
+            match park::leave(session, ctx, waiting) {
+                Ok(()) => return Ok(true),
+                Err(waiting) => taken = Taken::Coming(waiting),
+            }
+        }
+        held::answer(&self.state, session, taken, &Reply::to(ctx, &self.state)).await?;
+        ctx.stage = Stage::Answered;
+        Ok(true)
+    }
+
+    /// What every request shares.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Counts a request that is over, answered with `status` unless its client left before.
+    pub fn note_done(&self, status: Option<u16>) {
+        self.book.request_done();
+        if let Some(status) = status {
+            self.state.metrics.answered(status);
+        }
     }
 }
 
@@ -209,6 +268,7 @@ impl ProxyHttp for Gateway {
         end_of_stream: bool,
         ctx: &mut RequestContext,
     ) -> pingora_core::Result<Option<Duration>> {
+        self.refuse_revoked(ctx)?;
         if let Some(mut replacement) = ctx.replacement.take() {
             if let Some(piece) = body.take() {
                 replacement.note(&piece);
@@ -240,14 +300,12 @@ impl ProxyHttp for Gateway {
         }
         // Pingora closes the connection after any error of its proxying, whatever is returned here.
         session.as_downstream_mut().set_keepalive(None);
-        // What is fetched once more takes a place of its own.
-        ctx.seat = None;
         let refused = ctx.refusal.take().unwrap_or_else(|| refusal(error));
         let stage = std::mem::take(&mut ctx.stage);
         let reply = Reply::to(ctx, &self.state);
         let written = match (stage, ctx.refetch) {
             (Stage::Permitted(admitted), true) => {
-                Box::pin(held::serve(&self.state, session, &admitted, &reply)).await
+                Box::pin(own::serve(&self.state, session, &admitted, &reply)).await
             }
             _ => answer::refuse(session, &refused, &reply).await,
         };
@@ -262,10 +320,9 @@ impl ProxyHttp for Gateway {
         ctx.refetch || error.esource() == &ErrorSource::Downstream
     }
 
-    async fn logging(&self, session: &mut Session, _error: Option<&Error>, _ctx: &mut RequestContext) {
-        self.book.request_done();
-        if let Some(head) = session.response_written() {
-            self.state.metrics.answered(head.status.as_u16());
+    async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut RequestContext) {
+        if !matches!(ctx.stage, Stage::Parked) {
+            self.note_done(session.response_written().map(|head| head.status.as_u16()));
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::hub::fetch::SharedFetch;
 use crate::hub::{Fetch, Hub, LoadSettings, Upstream};
 use crate::limits::{LimitSettings, Limits};
+use crate::revocation::Revocations;
 use crate::tenant::Snapshot;
 
 /// Decisions remembered; each is a few hundred bytes.
@@ -89,6 +90,8 @@ pub struct Parts {
     pub body_limits: BodyLimits,
     /// Bounds on heads.
     pub head_limits: HeadLimits,
+    /// What is revoked.
+    pub revocations: Arc<Revocations>,
     /// Bytes of answers that are kept.
     pub hub_bytes_max: usize,
     /// How much each may ask for.
@@ -103,18 +106,23 @@ pub struct Parts {
 pub struct State {
     loaded: ArcSwap<Loaded>,
     changes: watch::Sender<u64>,
+    replacements: watch::Sender<()>,
     /// Whether the process is going away.
     pub drain: Drain,
     /// The clocks.
     pub clock: Arc<dyn Clock>,
     /// The registry.
     pub metrics: Arc<Metrics>,
+    /// What is revoked.
+    pub revocations: Arc<Revocations>,
     /// Connections to upstreams.
     pub fetch: SharedFetch,
     /// What is shared.
     pub hub: Arc<Hub>,
     /// How much each may ask for.
     pub limits: Limits,
+    /// What authorisers are asked with, and what they said.
+    pub authorizers: crate::authorizer::Asking,
     /// Ids for requests.
     pub request_ids: RequestIds,
     /// Bounds on bodies.
@@ -135,6 +143,7 @@ impl State {
             request_ids,
             body_limits,
             head_limits,
+            revocations,
             hub_bytes_max,
             limits,
             loads,
@@ -144,12 +153,16 @@ impl State {
         let (hub_fetch, hub_clock) = (Arc::clone(&fetch), Arc::clone(&clock));
         let hub = Hub::new(hub_fetch, hub_clock, metrics.hub.clone(), hub_bytes_max, loads);
         let limits = Limits::new(limits, Arc::clone(&clock), metrics.limits.clone());
+        let authorizers = crate::authorizer::Asking::new(Arc::clone(&clock), metrics.authorizers.clone());
         Arc::new(Self {
+            authorizers,
             loaded: ArcSwap::new(Loaded::new(snapshot, Arc::new(Cache::new(DECISIONS_MAX)))),
             changes: watch::Sender::new(0),
+            replacements: watch::Sender::new(()),
             drain: Drain::default(),
             clock,
             metrics,
+            revocations,
             fetch,
             hub,
             limits,
@@ -167,9 +180,21 @@ impl State {
 
     /// Serves another snapshot from now on; whatever waits for a tenant that is no longer the same is judged anew.
     pub fn replace(&self, snapshot: Snapshot) {
+        snapshot.inherit_keys(&self.loaded().snapshot);
         let next = Loaded::new(snapshot, Arc::clone(&self.loaded.load().decisions));
         let before = self.loaded.swap(Arc::clone(&next));
         before.end_all_but(&next.snapshot);
+        self.replacements.send_replace(());
+    }
+
+    /// Has everybody who waits judged anew: what was permitted may be permitted no longer.
+    pub fn judge_anew(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Tells of every snapshot that is served instead of another.
+    pub fn replacements(&self) -> watch::Receiver<()> {
+        self.replacements.subscribe()
     }
 
     /// Tells of every change after which all waits must be judged anew, besides those of their tenant.

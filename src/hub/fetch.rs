@@ -5,24 +5,25 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{StatusCode, header};
-use pingora_core::connectors::ConnectorOptions;
-use pingora_core::connectors::http::Connector;
-use pingora_core::protocols::http::client::HttpSession;
-use pingora_core::upstreams::peer::HttpPeer;
-use pingora_core::{Error, ErrorSource, ErrorType};
+use pingora_core::connectors::{ConnectorOptions, TransportConnector};
+use pingora_core::protocols::Stream;
+use pingora_core::protocols::http::v1::client::HttpSession;
+use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
+use pingora_core::{Error, ErrorSource, ErrorType, OrErr as _};
 use pingora_http::{RequestHeader, ResponseHeader};
 use shapegate_core::answer::{EncodingVerdict, encoding_verdict};
 use shapegate_core::code::{Code, Refusal};
 use shapegate_core::upstream::UpstreamRequest;
 
-use super::upstream::{Along, POOL_IDLE_TIMEOUT, Upstream};
+use super::upstream::{Along, POOL_IDLE_TIMEOUT, READ_TIMEOUT, Upstream};
+use crate::line::Line;
 
 /// Addresses of one name that a request tries to connect to.
 const ADDRESSES_TRIED_MAX: usize = 2;
 
 /// Fetches over one pool of connections.
 pub struct Fetch {
-    connector: Connector<()>,
+    connector: TransportConnector,
 }
 
 /// An upstream's answer: its header, and its body still to be read.
@@ -41,7 +42,7 @@ impl Fetch {
     pub fn new(mut options: ConnectorOptions, idle_connections_max: usize) -> Self {
         options.keepalive_pool_size = idle_connections_max;
         Self {
-            connector: Connector::new(Some(options)),
+            connector: TransportConnector::new(Some(options)),
         }
     }
 
@@ -58,23 +59,20 @@ impl Fetch {
         along: &Along,
         read_timeout: Duration,
     ) -> Result<Fetched, Refusal> {
-        let (mut session, reused, mut peer) = self.connect(upstream, read_timeout).await?;
-        match exchange(&mut session, upstream, request, along, &peer).await {
+        let mut connected = self.connect(upstream, read_timeout).await?;
+        match connected.exchange(upstream, request, along).await {
             Ok(()) => {}
-            Err(error) if reused && is_stale(&error) => {
-                (session, _, peer) = self.connect(upstream, read_timeout).await?;
-                exchange(&mut session, upstream, request, along, &peer)
-                    .await
-                    .map_err(|e| refusal(&e))?;
+            Err(error) if connected.reused && is_stale(&error) => {
+                connected = self.connect(upstream, read_timeout).await?;
+                let again = connected.exchange(upstream, request, along);
+                again.await.map_err(|error| refusal(&error))?;
             }
             Err(error) => return Err(refusal(&error)),
         }
-        let head = session
-            .response_header()
-            .cloned()
-            .ok_or_else(|| unreachable_upstream("no header"))?;
+        let Connected { session, peer, .. } = connected;
+        let head = session.resp_header().cloned();
         let mut fetched = Fetched {
-            head,
+            head: head.ok_or_else(|| unreachable_upstream("no header"))?,
             session,
             peer,
             peeked: None,
@@ -90,41 +88,39 @@ impl Fetch {
         head: pingora_core::Result<RequestHeader>,
         read_timeout: Duration,
     ) -> Option<(ResponseHeader, String)> {
-        let (mut session, _, _) = self.connect(upstream, read_timeout).await.ok()?;
-        session.set_read_timeout(Some(read_timeout));
+        let Connected { mut session, .. } = self.connect(upstream, read_timeout).await.ok()?;
         session.write_request_header(Box::new(head.ok()?)).await.ok()?;
-        session.finish_request_body().await.ok()?;
-        session.read_response_header().await.ok()?;
-        let head = session.response_header()?.clone();
-        let body = session.read_response_body().await.ok()?.unwrap_or_default();
+        session.read_response().await.ok()?;
+        let head = session.resp_header()?.clone();
+        let body = session.read_body_bytes().await.ok()?.unwrap_or_default();
         Some((head, String::from_utf8_lossy(&body).into_owned()))
     }
 
     /// Gives a connection whose answer was read to its end back to the pool.
     pub async fn release(&self, fetched: Fetched) {
-        let Fetched { session, peer, .. } = fetched;
-        let releasing = self
-            .connector
-            .release_http_session(session, &*peer, Some(POOL_IDLE_TIMEOUT));
-        // In a box of its own, as connecting.
-        Box::pin(releasing).await;
+        let Fetched {
+            mut session, peer, ..
+        } = fetched;
+        session.respect_keepalive();
+        let reused = session.reuse().await;
+        let line = reused.and_then(|stream| stream.into_any().downcast::<Line>().ok());
+        if let Some(stream) = line.and_then(|line| line.into_stream()) {
+            self.connector
+                .release_stream(stream, peer.reuse_hash(), Some(POOL_IDLE_TIMEOUT));
+        }
     }
 
-    /// A connection, whether it comes from the pool, and its peer. A name's other addresses are tried in turn.
-    async fn connect(
-        &self,
-        upstream: &Upstream,
-        read_timeout: Duration,
-    ) -> Result<(HttpSession, bool, Box<HttpPeer>), Refusal> {
+    /// A connection. A name's other addresses are tried in turn.
+    async fn connect(&self, upstream: &Upstream, read_timeout: Duration) -> Result<Connected, Refusal> {
         let mut more = upstream.addresses().count().min(ADDRESSES_TRIED_MAX);
         loop {
             let peer = upstream.peer(read_timeout)?;
             // In a box of its own: connecting takes kilobytes that a wait must not carry along.
-            let connecting = Box::pin(self.connector.get_http_session(&*peer));
+            let connecting = Box::pin(self.connector.get_stream(&*peer));
             match connecting.await {
-                Ok((session, reused)) => {
+                Ok((stream, reused)) => {
                     upstream.note_reached();
-                    return Ok((session, reused, peer));
+                    return Ok(Connected::new(stream, reused, peer));
                 }
                 Err(error) => {
                     upstream.note_unreachable(&peer);
@@ -148,7 +144,7 @@ impl Fetched {
             return Ok(Some(peeked));
         }
         self.session
-            .read_response_body()
+            .read_body_bytes()
             .await
             .map_err(|error| refusal(&error))
     }
@@ -192,23 +188,53 @@ pub fn is_encoded(head: &ResponseHeader) -> bool {
             .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-async fn exchange(
-    session: &mut HttpSession,
-    upstream: &Upstream,
-    request: &UpstreamRequest,
-    along: &Along,
-    peer: &HttpPeer,
-) -> pingora_core::Result<()> {
-    session.set_read_timeout(peer.options.read_timeout);
-    session.set_write_timeout(peer.options.write_timeout);
-    session
-        .write_request_header(Box::new(upstream.head(request, along)?))
-        .await?;
-    if let Some(body) = request.body() {
-        session.write_request_body(body.clone(), true).await?;
+/// A connection on which nothing was asked yet.
+struct Connected {
+    session: HttpSession,
+    line: Line,
+    reused: bool,
+    peer: Box<HttpPeer>,
+}
+
+impl Connected {
+    fn new(stream: Stream, reused: bool, peer: Box<HttpPeer>) -> Self {
+        let line = Line::new(stream);
+        let mut session = HttpSession::new_with_options(Box::new(line.clone()), &*peer);
+        session.read_timeout = peer.options.read_timeout;
+        session.write_timeout = peer.options.write_timeout;
+        Self {
+            session,
+            line,
+            reused,
+            peer,
+        }
     }
-    session.finish_request_body().await?;
-    session.read_response_header().await
+
+    async fn exchange(
+        &mut self,
+        upstream: &Upstream,
+        request: &UpstreamRequest,
+        along: &Along,
+    ) -> pingora_core::Result<()> {
+        let head = Box::new(upstream.head(request, along)?);
+        self.session.write_request_header(head).await?;
+        if let Some(body) = request.body() {
+            self.session.write_body(body).await?;
+            self.session.finish_body().await?;
+        }
+        if request.waits() {
+            self.wait().await?;
+        }
+        self.session.read_response().await.map(drop)
+    }
+
+    /// Waits for the first of the answer. A session would hold a buffer meanwhile.
+    async fn wait(&self) -> pingora_core::Result<()> {
+        let timeout = self.peer.options.read_timeout.unwrap_or(READ_TIMEOUT);
+        tokio::time::timeout(timeout, self.line.arrived())
+            .await
+            .or_err(ErrorType::ReadTimedout, "while waiting for an answer")
+    }
 }
 
 /// Whether a pooled connection had been closed before the request reached anybody.

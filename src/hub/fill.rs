@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::poll;
 use http::header;
+use pingora_http::ResponseHeader;
 use shapegate_core::answer::{Expected, Passed, judge, rejected};
 use shapegate_core::code::{Code, Refusal};
 use shapegate_core::limits::ERROR_BODY_BYTES_MAX;
@@ -115,22 +116,21 @@ impl Errand {
         let headers = &fetched.head.headers;
         let text = |name: &'static str| headers.get(name).and_then(|value| value.to_str().ok());
         match judge(expected, fetched.head.status.as_u16(), text) {
-            Ok(_) if !self.is_framed(fetched) => Err(unframed()),
+            Ok(_) if !is_framed(self.request.verb(), &fetched.head) => Err(unframed()),
             Err(refusal) if refusal.code == Code::UpstreamRejected => {
                 Err(rejected(&start_of_body(fetched).await))
             }
             judged => judged,
         }
     }
+}
 
-    /// Whether a body that is cut off can be told from one that has ended.
-    fn is_framed(&self, fetched: &Fetched) -> bool {
-        let head = &fetched.head;
-        self.request.verb() == Verb::Head
-            || matches!(head.status.as_u16(), 204 | 304)
-            || head.headers.contains_key(header::CONTENT_LENGTH)
-            || head.headers.contains_key(header::TRANSFER_ENCODING)
-    }
+/// Whether a body that is cut off can be told from one that has ended.
+pub fn is_framed(verb: Verb, head: &ResponseHeader) -> bool {
+    verb == Verb::Head
+        || matches!(head.status.as_u16(), 204 | 304)
+        || head.headers.contains_key(header::CONTENT_LENGTH)
+        || head.headers.contains_key(header::TRANSFER_ENCODING)
 }
 
 /// What has come and is not told yet: those who wait are woken once for all that is there at once.
@@ -207,7 +207,7 @@ async fn next(
 }
 
 /// As much of an error's body as is worth logging.
-async fn start_of_body(fetched: &mut Fetched) -> Vec<u8> {
+pub async fn start_of_body(fetched: &mut Fetched) -> Vec<u8> {
     let mut start = Vec::new();
     while let Ok(Some(piece)) = fetched.next().await {
         start.extend_from_slice(&piece);
@@ -223,7 +223,8 @@ fn unasked() -> Refusal {
     Refusal::new(Code::UpstreamInvalid, text).with_detail("a 304 to what was no condition")
 }
 
-fn unframed() -> Refusal {
+/// What is told of an answer that is not framed.
+pub fn unframed() -> Refusal {
     let text = "The upstream's answer is not one of Electric's.";
     let detail = "a body with neither content-length nor chunks: nobody could tell that it was cut off";
     Refusal::new(Code::UpstreamInvalid, text).with_detail(detail)

@@ -16,6 +16,7 @@ pub const CREDENTIAL_BYTES_MAX: usize = 4 * 1024;
 pub struct CredentialHeaders<'a> {
     authorization: Carried<'a>,
     all: Option<&'a HeaderMap>,
+    cookies_refused: Option<&'static str>,
 }
 
 /// How often something came that may come once.
@@ -42,6 +43,7 @@ impl<'a> CredentialHeaders<'a> {
         Self {
             authorization: Carried::of(authorization.into_iter()),
             all: None,
+            cookies_refused: None,
         }
     }
 
@@ -51,6 +53,28 @@ impl<'a> CredentialHeaders<'a> {
         Self {
             authorization: Carried::of(authorization.iter().map(HeaderValue::as_bytes)),
             all: Some(headers),
+            cookies_refused: None,
+        }
+    }
+
+    /// The same, with why cookies of this request are no credentials, if they are none.
+    #[must_use]
+    pub fn with_cookies_refused(self, why: Option<&'static str>) -> Self {
+        Self {
+            cookies_refused: why,
+            ..self
+        }
+    }
+
+    /// A cookie that is to be used as a credential.
+    ///
+    /// It is a fault and not as if it were not there: whoever sent it would otherwise be somebody else.
+    pub(crate) fn credential_cookie(&self, name: &str) -> Result<Option<&'a [u8]>, Fault> {
+        match (self.cookie(name), self.cookies_refused) {
+            (Carried::Nothing, _) => Ok(None),
+            (Carried::Several, _) => Err(Fault::SeveralCredentials),
+            (Carried::One(_), Some(why)) => Err(Fault::CookieRefused(why)),
+            (Carried::One(credential), None) => Ok(Some(credential)),
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use shapegate_core::credential::Credential;
 use shapegate_core::time::{Now, UnixMillis};
 use shapegate_core::value::Value;
 
@@ -18,6 +19,8 @@ pub const SKEW: Duration = Duration::from_secs(60);
 pub const AUDIENCES_MAX: usize = 64;
 /// Bytes of a `sub`; a longer one is refused.
 pub const SUBJECT_BYTES_MAX: usize = 1024;
+/// Tokens that one can be made from, as far as it says; further ones are not looked at.
+pub(crate) const ORIGINS_MAX: usize = 4;
 /// The last second of the year 9999. Beyond it lie dates in milliseconds, and tokens for ever.
 const SECONDS_MAX: f64 = 253_402_300_799.0;
 
@@ -120,6 +123,32 @@ pub(crate) fn subject(claims: &Claims) -> Result<Option<Arc<str>>, Fault> {
             Err(Fault::ClaimMalformed("sub"))
         }
         subject => Ok(subject),
+    }
+}
+
+/// What a token goes by besides its subject and its keys. `origin_jti` names what it was made from, several where
+/// that was made from something, too.
+pub(crate) fn credential(claims: &Claims) -> Credential {
+    let own = claims.get("jti").and_then(id);
+    let origins = match claims.get("origin_jti") {
+        Some(Value::List(ids)) => ids.iter().take(ORIGINS_MAX).filter_map(id).collect(),
+        other => Vec::from_iter(other.and_then(id)),
+    };
+    Credential {
+        token_ids: own.into_iter().chain(origins).collect(),
+        // It was checked to be a date if it is there.
+        issued_at: date(claims, "iat").ok().flatten(),
+        ..Credential::default()
+    }
+}
+
+/// An id is text (RFC 7519 §4.1.7); some write whole numbers, which count as their digits.
+fn id(value: &Value) -> Option<Arc<str>> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(Arc::clone(text)),
+        Value::Int(number) => Some(number.to_string().into()),
+        Value::UInt(number) => Some(number.to_string().into()),
+        _ => None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Why a credential is refused: in full for the log, in three words for the client.
 
+use std::time::Duration;
+
 use shapegate_core::code::{Code, Refusal};
 use shapegate_core::json::JsonError;
 use shapegate_core::shape_claims::ShapeClaimError;
@@ -9,6 +11,8 @@ use shapegate_core::shape_claims::ShapeClaimError;
 pub(crate) enum Fault {
     #[error("several Authorization headers came")]
     SeveralHeaders,
+    #[error("a cookie came in a request that may not use it: {0}")]
+    CookieRefused(&'static str),
     #[error("the Authorization header is not `Bearer` with a token")]
     NotBearer,
     #[error("the credential came more than once, or several came")]
@@ -51,6 +55,8 @@ pub(crate) enum Fault {
         algorithm: &'static str,
         kid: Option<String>,
     },
+    #[error("there are no keys of issuer {0:?}: it could not be asked for them, or not for too long")]
+    KeysMissing(String),
     #[error("issuer {0:?} has too many keys that would do; the token names none of them")]
     TooManyKeys(String),
     #[error("the signature is not one of issuer {0:?}")]
@@ -80,12 +86,24 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    /// What the client is told when newer keys were waited for in vain: to come again.
+    pub(crate) fn unavailable(&self, pause: Duration) -> Refusal {
+        let text = "The keys of the token's issuer cannot be had now.";
+        Refusal::new(Code::IdentityUnavailable, text)
+            .with_detail(self.to_string())
+            .with_retry_after(pause)
+    }
+
     /// What the client is told: that its request is malformed, that its credential has expired, that it is
     /// not valid, or that it is and does not help. Nothing else, so that nobody can feel their way.
     pub(crate) fn refusal(&self) -> Refusal {
         let (code, message) = match self {
             Self::SeveralHeaders => (Code::MalformedRequest, "Send one Authorization header."),
             Self::SeveralCredentials => (Code::MalformedRequest, "Send one credential."),
+            Self::CookieRefused(_) => (
+                Code::OriginNotAllowed,
+                "Cookies are taken from the listed origins alone.",
+            ),
             Self::Expired => (Code::TokenExpired, "The token has expired."),
             Self::ClaimType { .. } => (
                 Code::Forbidden,

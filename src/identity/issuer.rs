@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use shapegate_core::credential::Credential;
 use shapegate_core::identity::{Identity, IdentitySource};
 use shapegate_core::time::{Now, UnixMillis, Until};
 
 use super::claims::{self, AudienceRule, ClaimRules, Claims};
 use super::fault::{Fault, quoted};
 use super::jws::{Header, Jws};
-use super::keys::{KeyError, KeyRing, KeySource, KeyWarning};
+use super::keys::{Key, KeyError, KeyRing, KeySource, KeyWarning, Standing};
 use super::mapping::{self, ClaimMapping};
+use super::remote::RemoteKeys;
 
 /// The type of the tokens that this gateway mints for shapes. They say what may be synced, not who asks.
 pub const SHAPE_TOKEN_TYPE: &str = "shape+jwt";
@@ -73,10 +75,19 @@ pub enum IssuerError {
 #[derive(Debug)]
 pub(crate) struct Issuer {
     name: Arc<str>,
-    keys: KeyRing,
+    keys: Keys,
     rules: ClaimRules,
     types: TokenTypes,
     mappings: Vec<ClaimMapping>,
+}
+
+/// Where an issuer's keys come from.
+#[derive(Debug)]
+enum Keys {
+    /// The configuration.
+    Given(KeyRing),
+    /// The issuer itself.
+    Published(Arc<RemoteKeys>),
 }
 
 /// Which `typ` of a token is taken, none included.
@@ -109,12 +120,43 @@ pub(crate) struct VerifiedClaims {
     pub(crate) claims: Claims,
     /// The first moment at which it no longer holds.
     pub(crate) end: UnixMillis,
+    /// What it goes by, apart from its subject.
+    pub(crate) credential: Credential,
+    /// That of the key that signed it, where it was published.
+    pub(crate) standing: Option<Arc<Standing>>,
+}
+
+/// The key that a signature holds with.
+struct Signature {
+    kid: Option<Arc<str>>,
+    standing: Option<Arc<Standing>>,
+}
+
+/// A user whose token verified, and the standing of the key that vouches for it.
+pub(crate) struct Verified {
+    pub(crate) identity: Identity,
+    pub(crate) standing: Option<Arc<Standing>>,
 }
 
 impl Issuer {
     /// An issuer of users' tokens.
     pub(crate) fn compile(source: IssuerSource) -> Result<(Self, Vec<KeyWarning>), IssuerError> {
         check_token_type(source.token_type.as_deref())?;
+        if let [KeySource::Remote(remote)] = source.keys.as_slice() {
+            let remote = RemoteKeys::new(source.issuer.as_str().into(), remote.clone()).map_err(|error| {
+                let error = KeyError::Client(error.to_string());
+                IssuerError::Key { place: 0, error }
+            })?;
+            let types = source
+                .token_type
+                .clone()
+                .map_or(TokenTypes::Usual, TokenTypes::Only);
+            check(&source)?;
+            return Ok((
+                Self::of(source, types, Keys::Published(Arc::new(remote))),
+                Vec::new(),
+            ));
+        }
         let types = source
             .token_type
             .clone()
@@ -124,6 +166,14 @@ impl Issuer {
 
     /// An issuer of tokens that sign shapes.
     pub(crate) fn compile_for_shapes(source: IssuerSource) -> Result<(Self, Vec<KeyWarning>), IssuerError> {
+        if let Some(place) = source
+            .keys
+            .iter()
+            .position(|key| matches!(key, KeySource::Remote(_)))
+        {
+            let error = KeyError::RemoteRefused;
+            return Err(IssuerError::Key { place, error });
+        }
         let types = source
             .token_type
             .clone()
@@ -135,7 +185,11 @@ impl Issuer {
         check(&source)?;
         let (keys, warnings) =
             KeyRing::read(&source.keys).map_err(|(place, error)| IssuerError::Key { place, error })?;
-        let issuer = Self {
+        Ok((Self::of(source, types, Keys::Given(keys)), warnings))
+    }
+
+    fn of(source: IssuerSource, types: TokenTypes, keys: Keys) -> Self {
+        Self {
             name: source.issuer.into(),
             keys,
             rules: ClaimRules {
@@ -144,8 +198,15 @@ impl Issuer {
             },
             types,
             mappings: source.claims,
-        };
-        Ok((issuer, warnings))
+        }
+    }
+
+    /// The keys that it publishes, if that is where its keys come from.
+    pub(crate) fn published_keys(&self) -> Option<&Arc<RemoteKeys>> {
+        match &self.keys {
+            Keys::Given(_) => None,
+            Keys::Published(keys) => Some(keys),
+        }
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -159,17 +220,24 @@ impl Issuer {
         claims: Claims,
         now: Now,
         checked: &AtomicU64,
-    ) -> Result<Identity, Fault> {
-        let VerifiedClaims { claims, end } = self.verify_claims(token, claims, now, checked)?;
+    ) -> Result<Verified, Fault> {
+        let VerifiedClaims {
+            claims,
+            end,
+            credential,
+            standing,
+        } = self.verify_claims(token, claims, now, checked)?;
         let subject = claims::subject(&claims)?;
         let (mapped, claims) = mapping::apply(&self.mappings, claims)?;
-        Ok(Identity::new(IdentitySource {
+        let identity = Identity::new(IdentitySource {
             subject,
             issuer: Some(Arc::clone(&self.name)),
             mapped,
             claims,
             valid_until: Some(Until::at_wall(now, end)),
-        }))
+            credential,
+        });
+        Ok(Verified { identity, standing })
     }
 
     /// The same, without making a user of it.
@@ -180,16 +248,48 @@ impl Issuer {
         now: Now,
         checked: &AtomicU64,
     ) -> Result<VerifiedClaims, Fault> {
-        self.check_signature(token, checked)?;
+        let Signature { kid, standing } = self.check_signature(token, now, checked)?;
         self.check_type(&token.header)?;
         let end = self.rules.check(&claims, now)?;
-        Ok(VerifiedClaims { claims, end })
+        let mut credential = claims::credential(&claims);
+        credential.issuer = Some(Arc::clone(&self.name));
+        // Whoever holds a key may leave its name out of a token, or write another one where the key has none.
+        let named = token.header.kid.iter().cloned();
+        credential.key_ids = named.chain(kid).collect();
+        credential.key_ids.dedup();
+        Ok(VerifiedClaims {
+            claims,
+            end,
+            credential,
+            standing,
+        })
     }
 
-    fn check_signature(&self, token: &Jws<'_>, checked: &AtomicU64) -> Result<(), Fault> {
+    fn check_signature(&self, token: &Jws<'_>, now: Now, checked: &AtomicU64) -> Result<Signature, Fault> {
+        let signature = |key: &Key, standing| Signature {
+            kid: key.kid.as_deref().map(Arc::from),
+            standing,
+        };
+        let keys = match &self.keys {
+            Keys::Given(keys) => return Ok(signature(self.signed_by(keys, token, checked)?, None)),
+            Keys::Published(keys) => keys,
+        };
+        let missing = || Fault::KeysMissing(self.name.to_string());
+        let published = keys.current(now).ok_or_else(missing)?;
+        let key = self.signed_by(&published.ring, token, checked)?;
+        let standing = published.standing(key).ok_or_else(missing)?;
+        Ok(signature(key, Some(Arc::clone(standing))))
+    }
+
+    /// The key that the signature holds with.
+    fn signed_by<'k>(
+        &self,
+        keys: &'k KeyRing,
+        token: &Jws<'_>,
+        checked: &AtomicU64,
+    ) -> Result<&'k Key, Fault> {
         let Header { algorithm, kid, .. } = &token.header;
-        let candidates = self
-            .keys
+        let candidates = keys
             .candidates(*algorithm, kid.as_deref())
             .map_err(|_| Fault::TooManyKeys(self.name.to_string()))?;
         let mut tried = 0;
@@ -197,7 +297,7 @@ impl Issuer {
             tried += 1;
             checked.fetch_add(1, Ordering::Relaxed);
             if key.verifies(token.signed, token.signature) {
-                return Ok(());
+                return Ok(key);
             }
         }
         Err(self.no_signature(tried, &token.header))

@@ -18,17 +18,22 @@
 mod jwk;
 mod pem;
 mod point;
+mod published;
 mod ring;
 mod rsa;
+mod standing;
 
 use std::fmt;
 
-use jsonwebtoken::DecodingKey;
+use jsonwebtoken::{DecodingKey, DecodingKeyKind};
 use shapegate_core::json::JsonError;
 
 use super::algorithm::{Algorithm, Family};
+use super::remote::RemoteSource;
 
+pub(crate) use published::Published;
 pub(crate) use ring::KeyRing;
+pub(crate) use standing::Standing;
 
 /// Keys in one JWKS; a larger set is refused.
 pub const JWKS_KEYS_MAX: usize = 64;
@@ -72,6 +77,8 @@ pub enum KeySource {
         /// Whether it is a set of shared secrets rather than of public keys.
         symmetric: bool,
     },
+    /// The set that the issuer publishes. An issuer that has one has no other keys.
+    Remote(RemoteSource),
 }
 
 impl fmt::Debug for KeySource {
@@ -81,6 +88,7 @@ impl fmt::Debug for KeySource {
             Self::Pem { algorithm, .. } => ("Pem", Some(*algorithm)),
             Self::Jwk { algorithm, .. } => ("Jwk", *algorithm),
             Self::Jwks { .. } => ("Jwks", None),
+            Self::Remote(_) => ("Remote", None),
         };
         f.debug_struct(kind)
             .field("algorithm", &algorithm)
@@ -148,6 +156,14 @@ pub enum KeyError {
     TooManyKeys(usize),
     #[error("two keys have the `kid` {0:?} and one algorithm")]
     DuplicateKid(String),
+    #[error("keys that an issuer publishes exclude keys that are given here")]
+    RemoteAndGiven,
+    #[error(
+        "keys that somebody publishes cannot be taken here; give them: `keys: [ {{ file: jwks.json }} ]`"
+    )]
+    RemoteRefused,
+    #[error("the client that would fetch the keys is not to be had: {0}")]
+    Client(String),
     #[error("there is no key that could be used")]
     NoKeys,
 }
@@ -167,7 +183,7 @@ pub struct KeyWarning {
 /// One key, ready to verify.
 pub(crate) struct Key {
     algorithm: Algorithm,
-    kid: Option<Box<str>>,
+    pub(crate) kid: Option<Box<str>>,
     decoding: DecodingKey,
 }
 
@@ -176,6 +192,26 @@ impl Key {
     pub(crate) fn verifies(&self, signed: &[u8], signature: &str) -> bool {
         jsonwebtoken::crypto::verify(signature, signed, &self.decoding, self.algorithm.library())
             .unwrap_or(false)
+    }
+
+    /// Whether this is the same key under the same name.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.algorithm == other.algorithm && self.kid == other.kid && self.has_material_of(other)
+    }
+
+    fn has_material_of(&self, other: &Self) -> bool {
+        use DecodingKeyKind::{RsaModulusExponent, SecretOrDer};
+        match (self.decoding.kind(), other.decoding.kind()) {
+            (SecretOrDer(one), SecretOrDer(other)) => one == other,
+            (
+                RsaModulusExponent { n, e },
+                RsaModulusExponent {
+                    n: other_n,
+                    e: other_e,
+                },
+            ) => n == other_n && e == other_e,
+            _ => false,
+        }
     }
 
     fn hmac(algorithm: Algorithm, secret: &[u8], kid: Option<&str>) -> Result<Self, KeyError> {

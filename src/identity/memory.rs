@@ -10,6 +10,8 @@ use quick_cache::{Equivalent, Weighter};
 use shapegate_core::identity::Identity;
 use shapegate_core::time::{Now, Until};
 
+use super::keys::Standing;
+
 /// How much is remembered. When it is full, what was not asked for lately makes room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryLimits {
@@ -36,6 +38,28 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 pub(crate) trait Remembered {
     /// When it ends; `None` when it does not.
     fn valid_until(&self) -> Option<Until>;
+
+    /// Whether the key that it rests on still counts.
+    fn is_vouched_for(&self, _now: Now) -> bool {
+        true
+    }
+}
+
+/// A user who is known by a token.
+pub(crate) struct KnownUser {
+    pub(crate) identity: Arc<Identity>,
+    /// That of the key that signed the token, where it was published.
+    pub(crate) standing: Option<Arc<Standing>>,
+}
+
+impl Remembered for KnownUser {
+    fn valid_until(&self) -> Option<Until> {
+        self.identity.valid_until()
+    }
+
+    fn is_vouched_for(&self, now: Now) -> bool {
+        self.standing.as_ref().is_none_or(|standing| standing.holds(now))
+    }
 }
 
 impl Remembered for Identity {
@@ -110,7 +134,7 @@ impl<V: Remembered> TokenMemory<V> {
 }
 
 fn is_over(value: &impl Remembered, now: Now) -> bool {
-    value.valid_until().is_some_and(|until| until.is_over(now))
+    value.valid_until().is_some_and(|until| until.is_over(now)) || !value.is_vouched_for(now)
 }
 
 /// A token as a key, owned.

@@ -13,6 +13,8 @@ pub(super) struct Opaque {
     methods: Vec<(Carrier, Provider)>,
     /// The headers besides `Authorization` that carry credentials.
     headers: Vec<HeaderName>,
+    /// The cookies that carry tokens.
+    token_cookies: Vec<String>,
     /// Whether no issuer could have signed a token.
     no_issuers: bool,
 }
@@ -28,13 +30,21 @@ pub(super) enum Chosen<'a> {
 }
 
 impl Opaque {
-    pub(super) fn compile(sources: Vec<ProviderSource>, no_issuers: bool) -> Result<Self, IdentityError> {
+    pub(super) fn compile(
+        sources: Vec<ProviderSource>,
+        token_cookies: Vec<String>,
+        no_issuers: bool,
+    ) -> Result<Self, IdentityError> {
         let mut known = Self {
             no_issuers,
+            token_cookies,
             ..Self::default()
         };
         for (place, source) in sources.into_iter().enumerate() {
-            if known.methods.iter().any(|(carrier, _)| *carrier == source.from) {
+            let is_token_cookie = |name: &String| source.from == Carrier::Cookie(name.clone());
+            if known.methods.iter().any(|(carrier, _)| *carrier == source.from)
+                || known.token_cookies.iter().any(is_token_cookie)
+            {
                 return Err(IdentityError::CarrierTwice { place });
             }
             if let Carrier::Header(name) = &source.from {
@@ -43,6 +53,11 @@ impl Opaque {
             known.methods.push((source.from.clone(), Provider::new(source)));
         }
         Ok(known)
+    }
+
+    /// Whether there is no such method.
+    pub(super) fn is_empty(&self) -> bool {
+        self.methods.is_empty()
     }
 
     pub(super) fn remembered(&self) -> usize {
@@ -55,7 +70,7 @@ impl Opaque {
     /// The one method that is asked. Headers that a client sets on purpose come before cookies, which browsers
     /// add by themselves; two such headers are none that could be chosen from.
     pub(super) fn choose<'a>(&'a self, headers: &CredentialHeaders<'a>) -> Result<Chosen<'a>, Fault> {
-        if self.methods.is_empty() {
+        if self.methods.is_empty() && self.token_cookies.is_empty() {
             return Ok(headers.bearer()?.map_or(Chosen::Nothing, Chosen::Token));
         }
         let others = self
@@ -64,7 +79,7 @@ impl Opaque {
             .filter(|name| headers.header(name) != Carried::Nothing);
         let carriers = others.count() + usize::from(headers.authorization() != Carried::Nothing);
         match (carriers, headers.authorization()) {
-            (0, _) => self.by_carrier(|carrier| matches!(carrier, Carrier::Cookie(_)), headers),
+            (0, _) => self.by_cookie(headers),
             (1, Carried::Nothing) => {
                 self.by_carrier(|carrier| matches!(carrier, Carrier::Header(_)), headers)
             }
@@ -72,6 +87,22 @@ impl Opaque {
             (1, Carried::Several) => Err(Fault::SeveralHeaders),
             _ => Err(Fault::SeveralCredentials),
         }
+    }
+
+    /// The first cookie that came, tokens before what somebody must be asked about.
+    fn by_cookie<'a>(&'a self, headers: &CredentialHeaders<'a>) -> Result<Chosen<'a>, Fault> {
+        for name in &self.token_cookies {
+            if let Some(token) = headers.credential_cookie(name)? {
+                return Ok(Chosen::Token(token));
+            }
+        }
+        self.by_carrier(|carrier| matches!(carrier, Carrier::Cookie(_)), headers)
+    }
+
+    /// Whether a cookie is a credential here.
+    pub(super) fn reads_cookies(&self) -> bool {
+        let is_cookie = |carrier: &Carrier| matches!(carrier, Carrier::Cookie(_));
+        !self.token_cookies.is_empty() || self.methods.iter().any(|(carrier, _)| is_cookie(carrier))
     }
 
     /// The first method among some whose carrier came.
@@ -83,7 +114,9 @@ impl Opaque {
         for (carrier, provider) in self.methods.iter().filter(|(carrier, _)| among(carrier)) {
             let carried = match carrier {
                 Carrier::Header(name) => headers.header(name),
-                Carrier::Cookie(name) => headers.cookie(name),
+                Carrier::Cookie(name) => headers
+                    .credential_cookie(name)?
+                    .map_or(Carried::Nothing, Carried::One),
                 Carrier::Authorization { .. } => Carried::Nothing,
             };
             match carried {

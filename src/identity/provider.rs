@@ -213,6 +213,7 @@ impl Known {
         let valid_until = ends.map_or(remembered, |ends| ends.min(remembered));
         let made = || {
             let subject = claims::subject(&found.claims)?;
+            let credential = claims::credential(&found.claims);
             let (mapped, claims) = mapping::apply(&self.claims, found.claims)?;
             Ok(Arc::new(Identity::new(IdentitySource {
                 subject,
@@ -220,6 +221,7 @@ impl Known {
                 mapped,
                 claims,
                 valid_until: Some(valid_until),
+                credential,
             })))
         };
         made().map_err(|fault: Fault| fault.refusal())

@@ -73,6 +73,12 @@ fn identity(config: &TenantConfig) -> Result<IdentityMethods, CompileError> {
             .iter()
             .map(|issuer| issuer.value.clone())
             .collect(),
+        token_cookies: config
+            .identity
+            .cookies
+            .iter()
+            .map(|cookie| cookie.value.clone())
+            .collect(),
         dev_user: config.identity.dev_user.as_ref().map(|user| user.value.clone()),
         providers: Vec::new(),
         memory: MemoryLimits::default(),

@@ -71,6 +71,7 @@ fn mint_shape(config: &TenantConfig, setting: &MintShapeSetting) -> Option<MintS
         });
     Some(MintShape::new(
         Arc::clone(&shape.policy),
+        Arc::clone(&shape.authorizers),
         setting.declared.clone(),
         shape.settings.path.value.names().cloned().collect(),
         ttls.collect::<HashMap<_, _>>(),

@@ -1,5 +1,6 @@
 //! From a raw path to the shapes behind it.
 
+use crate::authorizer::Authorizers;
 use crate::config::{
     CheckedShape, GatekeeperSettings, OPEN_ROUTE_LAST, PathPattern, Segment, SubsetSetting, TableSetting,
     is_capture_text,
@@ -48,6 +49,7 @@ pub struct Route {
 pub struct ServedShape {
     number: u64,
     policy: Arc<ShapePolicy>,
+    authorizers: Arc<Authorizers>,
     hub: bool,
 }
 
@@ -57,6 +59,7 @@ impl ServedShape {
         Self {
             number,
             policy: Arc::clone(&shape.policy),
+            authorizers: Arc::clone(&shape.authorizers),
             hub: shape.settings.hub,
         }
     }
@@ -69,6 +72,11 @@ impl ServedShape {
     /// What decides.
     pub fn policy(&self) -> &ShapePolicy {
         &self.policy
+    }
+
+    /// Who is asked before.
+    pub fn authorizers(&self) -> &Authorizers {
+        &self.authorizers
     }
 
     /// Whether identical reads share upstream requests and kept answers.

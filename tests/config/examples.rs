@@ -1,6 +1,8 @@
 use crate::support::{Given, PUBLIC_KEYS, accepted, accepted_in, load_in, private_key};
 use shapegate::config::{AccessSetting, AdminListen, Origins, TableSetting};
 use shapegate::gatekeeper::SigningAlgorithm;
+use shapegate::identity::KeySource;
+use shapegate::identity::remote::{KeyLocation, RemoteSource};
 use shapegate::tenant;
 use std::time::Duration;
 
@@ -97,15 +99,8 @@ fn the_grown_up_example_means_what_it_says() {
 }
 
 #[test]
-fn the_minimal_configuration_of_a_newcomer_is_refused_for_its_discovery_alone() {
-    let text = example("minimal.yaml").replace(
-        "      keys: [{ alg: HS256, secret: { env: JWT_SECRET } }] # 32 bytes at least\n",
-        "",
-    );
-    let problems = load_in(&text, &Given::new()).unwrap_err();
-    assert_eq!(problems.list.len(), 1, "{problems}");
-    assert_eq!(
-        problems.list[0].message,
-        "finding an issuer's keys by discovery is not yet supported"
-    );
+fn the_minimal_example_lets_keys_be_found_by_their_issuers_name() {
+    let config = accepted(&example("minimal.yaml")).config;
+    let keys = &config.tenants[0].identity.issuers[0].value.keys;
+    assert_eq!(*keys, [KeySource::Remote(RemoteSource::of(KeyLocation::Issuer))]);
 }

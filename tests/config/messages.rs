@@ -137,17 +137,18 @@ error: `where` has a template in it, which is not filled in
 
 #[test]
 fn a_key_of_later_work_is_told_as_such() {
-    let text = with_shape(
-        "table: users\ncolumns: [id]\nauthorize: { postgres: { query: select 1 } }\nrules: [{ rows: all }]",
+    let text = format!(
+        "cluster: {{}}\n{}",
+        with_shape("table: users\ncolumns: [id]\nrules: [{ rows: all }]")
     );
     assert_eq!(
         refused(&text),
         "\
-error: `authorize` is not yet supported
- --> /etc/shapegate.yaml:7:5
+error: `cluster` is not yet supported
+ --> /etc/shapegate.yaml:1:1
   |
-7 |     authorize: { postgres: { query: select 1 } }
-  |     ^^^^^^^^^
+1 | cluster: {}
+  | ^^^^^^^
   = help: remove it for now: a later version of shapegate reads it
 "
     );

@@ -152,11 +152,6 @@ fn what_comes_later_is_told_as_such() {
             "postgres",
         ),
         (identity("{ api_keys: { file: keys.yaml } }"), "api_keys"),
-        (jwt("preset: clerk, issuer: a, audience: b"), "preset"),
-        (
-            jwt("jwks_url: 'https://a/jwks', issuer: a, audience: b"),
-            "jwks_url",
-        ),
     ] {
         one(&text, &format!("`{key}` is not yet supported"));
     }

@@ -32,6 +32,8 @@ pub struct Setup {
     pub folder: TempDir,
     /// Below `server`, besides `listen`: `, tls: {…}`.
     pub server: String,
+    /// Below `admin`, besides `listen`: `, token: {…}`.
+    pub admin_more: String,
     /// Everything else at the top level.
     pub rest: String,
     /// Variables besides the secrets.
@@ -45,6 +47,7 @@ impl Setup {
             admin: free_address(),
             folder: tempfile::tempdir().expect("a folder"),
             server: String::new(),
+            admin_more: String::new(),
             rest: format!("{IDENTITY}{USERS}"),
             variables: Vec::new(),
         }
@@ -66,11 +69,12 @@ impl Setup {
             address,
             admin,
             server,
+            admin_more,
             rest,
             ..
         } = self;
         format!(
-            "server: {{ listen: \"{address}\"{server} }}\nadmin: {{ listen: \"{admin}\" }}\n\
+            "server: {{ listen: \"{address}\"{server} }}\nadmin: {{ listen: \"{admin}\"{admin_more} }}\n\
              electric: {{ url: \"{electric}\", secret: {{ env: ELECTRIC_SECRET }} }}\n{rest}"
         )
     }
@@ -135,6 +139,13 @@ impl Program {
     /// One GET on a connection of its own.
     pub async fn get(&self, target: &str, token: Option<&str>) -> Answer {
         soon(self.connect().await.ask(get(target, token))).await
+    }
+
+    /// One GET that may be broken off, as when what it asks for is being taken away.
+    pub async fn try_get(&self, target: &str, token: Option<&str>) -> Option<Answer> {
+        let mut client = self.connect().await;
+        client.try_send(get(target, token)).await;
+        soon(client.answer()).await
     }
 
     /// One GET of the admin listener, as curl would send it.

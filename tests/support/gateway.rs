@@ -12,7 +12,7 @@ use pingora_core::protocols::l4::stream::Stream as L4Stream;
 use pingora_core::protocols::{GetSocketDigest, SocketDigest, Stream};
 use shapegate::clock::{Clock, SystemClock};
 use shapegate::config::{self, FileContent, Surroundings};
-use shapegate::gateway::{State, server};
+use shapegate::gateway::{State, background, server};
 use shapegate::tenant;
 use shapegate_origin::{Origin, OriginConfig, Schema};
 use tokio::net::{TcpListener, TcpStream};
@@ -107,6 +107,11 @@ impl Gateway {
             .replace(tenant::compile(&loaded.config).expect("a configuration that compiles"));
     }
 
+    /// Runs what runs beside the requests, until the gateway ends.
+    pub fn run_beside(&self) {
+        tokio::spawn(beside(Arc::clone(&self.state), self.shutdown.subscribe()));
+    }
+
     pub async fn connect(&self) -> Raw {
         Raw::connect(self.address).await
     }
@@ -170,6 +175,13 @@ fn try_load(rest: &str, variables: &Variables) -> Result<config::Loaded, String>
     let text = format!("{electric}admin: off\n{rest}");
     let path = PathBuf::from("test.yaml");
     config::load_texts(&[(&path, &text)], variables).map_err(|problems| problems.render())
+}
+
+async fn beside(state: Arc<State>, mut shutdown: watch::Receiver<bool>) {
+    tokio::select! {
+        () = background::run(&state) => {}
+        _ = shutdown.wait_for(|over| *over) => {}
+    }
 }
 
 async fn accept<A: ServerApp + Send + Sync + 'static>(

@@ -37,16 +37,16 @@ async fn a_false_coding_is_dropped_and_the_body_passes() {
 }
 
 #[tokio::test]
-async fn the_detour_for_codings_is_taken_once_and_then_known() {
+async fn a_coding_that_lies_costs_no_second_request() {
     let scene = Scene::new().await;
     scene
         .gateway
         .origin
         .misbehave(Misbehaviour::always(coded("gzip")));
-    for expected in [2, 1, 1] {
+    for _ in 0..3 {
         scene.gateway.origin.forget_received();
         assert_eve(&scene.ask(Way::Finite).await, Way::Finite);
-        assert_eq!(scene.gateway.origin.received().len(), expected);
+        assert_eq!(scene.gateway.origin.received().len(), 1);
     }
 }
 

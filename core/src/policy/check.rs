@@ -8,6 +8,7 @@ use cel::common::ast::{
     CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedEntryExpr, LiteralValue, operators,
 };
 
+use super::decision::DecisionNames;
 use super::error::Fault;
 use super::guard::{Known, compared_with_null};
 use super::path::{Path, Step};
@@ -37,16 +38,18 @@ pub(super) struct Vocabulary {
     pub(super) path: BTreeSet<Arc<str>>,
     /// Declared names of the query.
     pub(super) query: BTreeSet<Arc<str>>,
-    /// Whether an authoriser fills `decision`.
-    pub(super) decision: bool,
+    /// Whose facts `decision` holds.
+    pub(super) decision: DecisionNames,
 }
 
 /// What an expression depends on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Reads {
     pub(super) headers: bool,
-    /// Something that whoever sends the request chooses.
+    /// Something that whoever sends the request chooses, or may have had a say in.
     pub(super) chosen_by_client: bool,
+    /// What it reads or asks for of `decision`.
+    pub(super) decision: Vec<Path>,
 }
 
 /// Walks one expression; stops at the first fault.
@@ -139,6 +142,9 @@ impl<'v> Checker<'v> {
     fn note(&mut self, path: &Path) {
         self.reads.headers |= roots::is_headers(path);
         self.reads.chosen_by_client |= roots::is_chosen_by_client(path);
+        if path.root == roots::DECISION {
+            self.reads.decision.push(path.clone());
+        }
     }
 
     /// `has(operand.field)`: the operand is read, the field only asked for.
@@ -153,7 +159,13 @@ impl<'v> Checker<'v> {
             self.note(&path);
             return roots::check_asked_for(&path.then(Step::Name(field.to_owned())), self.vocabulary);
         }
-        self.read(Some(path), known)
+        let asked_for = path.clone().then(Step::Name(field.to_owned()));
+        self.read(Some(path), known)?;
+        if asked_for.root == roots::DECISION {
+            self.note(&asked_for);
+            self.vocabulary.decision.check_name(&asked_for)?;
+        }
+        Ok(())
     }
 
     fn call(&mut self, call: &CallExpr, known: &Known) -> Result<(), Fault> {
@@ -168,10 +180,8 @@ impl<'v> Checker<'v> {
                 roots::check_user_is_readable(self.vocabulary)
             }
             (operators::IN, [key, container]) if is_headers(container) => {
-                self.reads = Reads {
-                    headers: true,
-                    chosen_by_client: true,
-                };
+                self.reads.headers = true;
+                self.reads.chosen_by_client = true;
                 self.visit(key, known)?;
                 roots::check_header_is_readable(self.vocabulary)
             }

@@ -14,6 +14,10 @@ pub enum Part {
     Access,
     /// `client`.
     Client,
+    /// An authoriser.
+    Authorizer(usize),
+    /// What an authoriser is told: the authoriser's index and the input's.
+    Input(usize, usize),
     /// The list of rules as a whole.
     Rules,
     /// `when` of a rule.
@@ -31,6 +35,8 @@ impl fmt::Display for Part {
             Self::Columns => f.write_str("columns"),
             Self::Access => f.write_str("access"),
             Self::Client => f.write_str("client"),
+            Self::Authorizer(index) => write!(f, "authorize[{index}]"),
+            Self::Input(authorizer, index) => write!(f, "authorize[{authorizer}].inputs[{index}]"),
             Self::Rules => f.write_str("rules"),
             Self::When(rule) => write!(f, "rules[{rule}].when"),
             Self::Where(rule) => write!(f, "rules[{rule}].rows.where"),

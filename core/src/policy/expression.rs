@@ -47,8 +47,8 @@ impl Expression {
         Known::when(&self.tree, true)
     }
 
-    pub(super) fn reads(&self) -> Reads {
-        self.reads
+    pub(super) fn reads(&self) -> &Reads {
+        &self.reads
     }
 
     /// Evaluates without copying what the context lends.

@@ -21,7 +21,8 @@ impl ShapePolicy {
     /// # Errors
     ///
     /// 401 when somebody must be known and nobody is, or no longer; 403 when no rule holds or one cannot be
-    /// decided; 400 when the client asks for another definition than it may.
+    /// decided; 400 when the client asks for another definition than it may; 503 when what authorisers found
+    /// out is over.
     pub fn judge(
         &self,
         identity: Option<&Identity>,
@@ -31,6 +32,7 @@ impl ShapePolicy {
         now: Now,
     ) -> Result<Arc<Allowed>, Refusal> {
         let identity = self.admitted(identity, now)?;
+        facts.check(self.consults.len(), now)?;
         let table = self.table_for(asked)?;
         let asked_facts = AskedFacts { table: &table, asked };
         let scope = Scope {
@@ -42,10 +44,21 @@ impl ShapePolicy {
         };
         self.admit_member(&scope)?;
         let verdict = self.rules.decide(&scope)?;
+        let columns = facts.columns(&self.columns).ok_or_else(|| {
+            Refusal::new(Code::Forbidden, "None of this shape's columns are for you.")
+                .with_detail("what authorisers returned as `columns` leaves none")
+        })?;
+        let rows = facts.narrow(verdict.rows).map_err(|error| {
+            Refusal::new(
+                Code::DecisionFailed,
+                "What may be given to you is no filter, and that denies.",
+            )
+            .with_detail(format!("an authoriser's `where`: {error}"))
+        })?;
         let offer = Offer {
             table,
-            rows: verdict.rows,
-            columns: &self.columns,
+            rows,
+            columns: &columns,
             client: &self.client,
         };
         let composed = offer.compose(&asked.definition, asked.log.unwrap_or_default())?;
@@ -54,13 +67,14 @@ impl ShapePolicy {
             definition: composed.definition,
             rule: Arc::clone(verdict.rule),
             handles,
-            until: identity.and_then(Identity::valid_until),
+            credential_until: identity.and_then(Identity::valid_until),
+            facts_until: facts.until(),
             terms: self.terms,
         })))
     }
 
     /// Who asks, as far as that matters here; again, though the gateway has asked before.
-    fn admitted<'i>(
+    pub(super) fn admitted<'i>(
         &self,
         identity: Option<&'i Identity>,
         now: Now,
@@ -77,7 +91,7 @@ impl ShapePolicy {
     }
 
     /// Who is nobody is no member either.
-    fn admit_member(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
+    pub(super) fn admit_member(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
         let Some(membership) = self.membership.as_ref().filter(|_| !self.is_public()) else {
             return Ok(());
         };
@@ -87,7 +101,7 @@ impl ShapePolicy {
         membership.check(scope)
     }
 
-    fn table_for(&self, asked: &Asked) -> Result<TableName, Refusal> {
+    pub(super) fn table_for(&self, asked: &Asked) -> Result<TableName, Refusal> {
         let patterns = match &self.table {
             TableSpec::Fixed(table) => return Ok(table.clone()),
             TableSpec::AnyOf(patterns) => patterns,

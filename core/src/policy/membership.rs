@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use cel::common::types::CelBool;
 
 use super::check::{UserPresence, Vocabulary};
+use super::decision::DecisionNames;
 use super::error::Fault;
 use super::expression::Expression;
 use super::guard::Known;
@@ -50,7 +51,7 @@ impl Membership {
             certain: BTreeSet::new(),
             path: BTreeSet::new(),
             query: BTreeSet::new(),
-            decision: false,
+            decision: DecisionNames::None,
         };
         let expression = Expression::compile(text, &vocabulary, &Known::default())?;
         let reads = expression.reads();

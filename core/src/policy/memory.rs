@@ -6,7 +6,8 @@ use crate::request::{Asked, Scalar, Verb};
 
 /// Everything that a remembered decision of one shape was made from, compared in full and never by a digest.
 ///
-/// It belongs to one compiled shape: remember it together with that shape, and forget both when the
+/// What authorisers found out is not in it: what they were told is, all of it, and the decision ends when the
+/// earliest of their answers does. It belongs to one compiled shape: remember it together with that shape, and forget both when the
 /// configuration changes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DecisionKey {
@@ -18,8 +19,8 @@ pub struct DecisionKey {
 }
 
 impl ShapePolicy {
-    /// The key to remember a decision under, or `None` if this one must be made anew: where a rule reads
-    /// headers or an authoriser's facts, and where the client says anything about the definition or sends a
+    /// The key to remember a decision under, or `None` if this one must be made anew: where a rule or
+    /// an authoriser's input reads headers, and where the client says anything about the definition or sends a
     /// declared name.
     #[must_use]
     pub fn memory_key(

@@ -8,7 +8,9 @@ use crate::handle::ClientHandle;
 use crate::identifier::Identifier;
 use crate::permit::{Allowed, Permit, SubsetLimits};
 use crate::request::{Asked, Subset, Verb};
-use crate::time::Now;
+use crate::time::{Now, Until};
+
+use super::facts;
 
 /// Why an allowed shape is not served at this position.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,11 +29,15 @@ impl Allowed {
     ///
     /// # Errors
     ///
-    /// [`Withheld::MustRefetch`] for a handle that is not this shape's; 401 when the permission is over, 405
-    /// for a deletion that is not allowed, 400 for a subset that is not.
+    /// [`Withheld::MustRefetch`] for a handle that is not this shape's; 401 when the permission is over, 503
+    /// when it is the facts that are over, 405 for a deletion that is not allowed, 400 for a subset that is not.
     pub fn permit(self: &Arc<Self>, asked: Asked, now: Now) -> Result<Permit, Withheld> {
-        if self.until().is_some_and(|until| until.is_over(now)) {
+        let over = |until: Option<Until>| until.is_some_and(|until| until.is_over(now));
+        if over(self.credential_until()) {
             return Err(Refusal::new(Code::TokenExpired, "The credential has expired.").into());
+        }
+        if over(self.until()) {
+            return Err(facts::over().into());
         }
         self.check_verb(&asked)?;
         if let Some(subset) = &asked.subset {

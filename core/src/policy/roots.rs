@@ -9,7 +9,8 @@ use super::scope;
 pub(super) const USER: &str = "user";
 const REQUEST: &str = "request";
 const ASKED: &str = "asked";
-const DECISION: &str = "decision";
+/// What authorisers found out.
+pub(super) const DECISION: &str = "decision";
 const TENANT: &str = "tenant";
 const ROOTS: [&str; 5] = [USER, REQUEST, ASKED, DECISION, TENANT];
 
@@ -72,9 +73,9 @@ pub(super) fn is_taken(name: &str) -> bool {
     ROOTS.contains(&name) || TYPES.contains(&name)
 }
 
-/// Whether whoever sends the request chooses what stands there.
+/// Whether whoever sends the request chooses what stands there, or may have: authorisers are told of requests.
 pub(super) fn is_chosen_by_client(path: &Path) -> bool {
-    path.root == REQUEST || path.root == ASKED
+    path.root == REQUEST || path.root == ASKED || path.root == DECISION
 }
 
 /// `request.headers`, or a header.
@@ -88,7 +89,6 @@ pub(super) fn has_optional_members(path: &Path) -> bool {
     match path.root.as_str() {
         REQUEST => matches!(names.as_slice(), ["query" | "headers"]),
         ASKED => names.is_empty(),
-        DECISION => true,
         _ => false,
     }
 }
@@ -110,11 +110,7 @@ pub(super) fn check(path: &Path, vocabulary: &Vocabulary, known: &Known) -> Resu
         USER => check_user(path, vocabulary, known),
         REQUEST => check_request(path, vocabulary, known),
         ASKED => check_asked(path, known),
-        DECISION if vocabulary.decision => Ok(()),
-        DECISION => Err(Fault::new(
-            "there is no decision",
-            "only a shape with `authorize` has one",
-        )),
+        DECISION => check_decision(path, vocabulary, known),
         TENANT => match path.names().as_deref() {
             Some(["id"]) => Ok(()),
             _ => Err(Fault::new(
@@ -151,6 +147,11 @@ fn check_user(path: &Path, vocabulary: &Vocabulary, known: &Known) -> Result<(),
         Some([name]) => USER_MEMBERS.contains(name) || vocabulary.certain.contains(*name),
         _ => false,
     })
+}
+
+fn check_decision(path: &Path, vocabulary: &Vocabulary, known: &Known) -> Result<(), Fault> {
+    vocabulary.decision.check_name(path)?;
+    guarded(path, known, |prefix| vocabulary.decision.is_certain(prefix))
 }
 
 fn check_request(path: &Path, vocabulary: &Vocabulary, known: &Known) -> Result<(), Fault> {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use cel::Context;
 use cel::common::types::CelBool;
 
-use super::check::{Reads, Vocabulary};
+use super::check::Vocabulary;
 use super::error::{Fault, Part, PolicyError};
 use super::expression::Expression;
 use super::guard::Known;
 use super::parameter;
+use super::path::Path;
 use super::scope::Scope;
 use super::source::{ParamSource, RowsSource, RuleSource};
 use crate::clause::{Clause, Filter, ParameterText};
@@ -72,6 +73,14 @@ impl Rules {
         self.0
             .iter()
             .any(|rule| rule.expressions().any(|expression| expression.reads().headers))
+    }
+
+    /// What the rules read or ask for of `decision`.
+    pub(super) fn decision_read(&self) -> Vec<&Path> {
+        let expressions = self.0.iter().flat_map(Rule::expressions);
+        expressions
+            .flat_map(|expression| &expression.reads().decision)
+            .collect()
     }
 
     /// The first rule that holds decides. One that cannot be evaluated denies, and ends the search: a later
@@ -220,7 +229,7 @@ impl RuleRows {
     }
 
     fn chosen_by_client(&self) -> bool {
-        self.params().iter().any(|param| param.reads().chosen_by_client)
+        self.params().iter().any(Param::is_chosen_by_client)
     }
 }
 
@@ -282,10 +291,10 @@ impl Param {
         }
     }
 
-    fn reads(&self) -> Reads {
+    fn is_chosen_by_client(&self) -> bool {
         match self {
-            Self::Fixed(_) => Reads::default(),
-            Self::Computed(expression) => expression.reads(),
+            Self::Fixed(_) => false,
+            Self::Computed(expression) => expression.reads().chosen_by_client,
         }
     }
 }

@@ -46,7 +46,8 @@ impl SignedShape {
             definition,
             rule: Arc::clone(terms.rule),
             handles,
-            until: Some(terms.until),
+            credential_until: Some(terms.until),
+            facts_until: None,
             terms: Terms {
                 subset: terms.unsigned.subset,
                 delete: false,

@@ -33,10 +33,58 @@ pub struct ShapeSource {
     pub path_names: BTreeSet<Arc<str>>,
     /// The names that the route's `query` declares.
     pub query_names: BTreeSet<Arc<str>>,
-    /// Whether an authoriser fills `decision`.
-    pub authorizer: bool,
+    /// Who is asked before the rules, and fills `decision`.
+    pub authorizers: Vec<AuthorizerSource>,
     /// Binds handles wherever a client can influence the definition; `None` leaves all handles as they are.
     pub tagger: Option<HandleTagger>,
+}
+
+/// Somebody outside who is asked before the rules, as far as rules are concerned.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AuthorizerSource {
+    /// Its facts are `decision.<name>.…`; without a name, which only a shape's single authoriser may lack, they
+    /// are `decision.…` themselves.
+    pub name: Option<Arc<str>>,
+    /// What it is told.
+    pub inputs: Vec<InputSource>,
+    /// What it finds out.
+    pub facts: FactNames,
+}
+
+/// Something that an authoriser is told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum InputSource {
+    /// What a CEL expression gives. It reads what rules read, `decision` aside.
+    Expression(String),
+    /// A plain value.
+    Value(Value),
+    /// All that the path captured, by name.
+    Path,
+    /// All declared names that were sent.
+    Query,
+}
+
+/// The names of what an authoriser finds out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FactNames {
+    /// Those that are there whenever it answers.
+    pub certain: BTreeSet<Arc<str>>,
+    /// What is known of all others.
+    pub others: OtherFacts,
+    /// Those that decide nothing unless a rule reads them: loading refuses a shape in which none does.
+    pub to_be_read: BTreeSet<Arc<str>>,
+}
+
+/// What is known of facts that are not listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OtherFacts {
+    /// There are none.
+    #[default]
+    None,
+    /// There may be some: reading one needs `has()`.
+    Possible,
+    /// Every answer has the same ones, as the rows of one query have the same columns.
+    Certain,
 }
 
 /// Which tables a shape gives.

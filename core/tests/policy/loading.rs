@@ -151,11 +151,6 @@ fn public_is_accepted_only_where_nothing_depends_on_who_asks() {
     assert_eq!(fault(by_parameter).part, Part::Parameter(0, 0));
     let by_header = public("true", filtered("org_id = $1", &[r#"request.headers["x-org"]"#]));
     assert_eq!(fault(by_header).part, Part::Parameter(0, 0));
-    let by_authorizer = ShapeSource {
-        authorizer: true,
-        ..public("true", RowsSource::All)
-    };
-    assert_eq!(fault(by_authorizer).part, Part::Access);
     assert!(ShapePolicy::compile(public("request.method == 'GET'", RowsSource::All)).is_ok());
 }
 

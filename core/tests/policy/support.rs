@@ -40,7 +40,7 @@ pub(crate) fn users() -> ShapeSource {
         certain_claims: BTreeSet::new(),
         path_names: BTreeSet::new(),
         query_names: BTreeSet::new(),
-        authorizer: false,
+        authorizers: Vec::new(),
         tagger: Some(HandleTagger::new(&[7; 32])),
     }
 }

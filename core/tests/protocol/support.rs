@@ -57,7 +57,7 @@ pub(crate) fn todos() -> ShapeSource {
         certain_claims: ["org".into()].into(),
         path_names: BTreeSet::new(),
         query_names: BTreeSet::new(),
-        authorizer: false,
+        authorizers: Vec::new(),
         tagger: Some(HandleTagger::new(&[7; 32])),
     }
 }

@@ -52,21 +52,20 @@ async fn judge_again(
     let endpoint = match tenant.find(path) {
         Some(Found::Shapes(endpoint)) => endpoint,
         Some(Found::Signed { .. }) => {
-            let verifier = tenant.gatekeeper().verifier.as_ref().ok_or_else(not_found)?;
-            let (_, _, allowed) = signed::judge(verifier, head, Verb::Get, now)?;
+            let (_, allowed, _) = signed::judge(state, tenant, head, Verb::Get, now)?;
             return Ok((allowed, Arc::clone(tenant)));
         }
         _ => return Err(not_found()),
     };
     let asked = Asked::parse(Verb::Get, query, endpoint.declared())?;
     let shape = endpoint.choose(&asked)?;
-    let (identity, now) = identify::for_shape(state, tenant, shape, &head.headers, now).await?;
+    let (identity, now) = identify::for_shape(state, tenant, shape, head, now).await?;
     let asking = Asking {
         head,
         path: endpoint.captures(),
         identity: identity.as_deref(),
         now,
     };
-    let allowed = decide(loaded, shape, &asking, &asked)?;
+    let allowed = decide(state, loaded, shape, &asking, &asked).await?;
     Ok((allowed, Arc::clone(tenant)))
 }

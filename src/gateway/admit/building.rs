@@ -45,12 +45,16 @@ pub(super) fn build(
     };
     // Pingora's proxying sends a body only while it reads the client's, and that is past or was never there.
     let shared = serving.shares && request.verb() == Verb::Get;
-    let held = shared || request.waits() || request.body().is_some() || upstream.wants_fetch();
+    let held = shared || request.waits() || request.body().is_some();
+    let own = request.verb() == Verb::Get || upstream.wants_fetch();
     let admitted = Box::new(Admitted {
         expected: Expected::of(&request, along.if_none_match.is_some()),
         until: permit.until(),
+        credential: ctx.credential.clone(),
+        epoch: ctx.epoch,
         audience: serving.audience,
         asker: serving.asker,
+        reads_cookies: tenant.identity().reads_cookies(),
         lease: Arc::clone(tenant.lease()),
         shares: serving.shares,
         upstream,
@@ -60,6 +64,8 @@ pub(super) fn build(
     });
     Ok(if held {
         Admission::Held(admitted)
+    } else if own {
+        Admission::Own(admitted)
     } else {
         Admission::Finite(admitted)
     })

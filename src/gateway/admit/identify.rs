@@ -2,30 +2,41 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use pingora_http::RequestHeader;
 use shapegate_core::code::{Code, Refusal};
 use shapegate_core::identity::Identity;
 use shapegate_core::time::Now;
 
+use super::credentials::require_good;
+use crate::gateway::pages::why_cookies_are_refused;
 use crate::gateway::state::State;
 use crate::identity::{Authentication, CredentialHeaders};
 use crate::tenant::{ServedShape, Tenant};
 
-/// Who sends these headers, and the moment at which that was known.
+/// Who sends these headers, and the moment at which that was known. What was revoked is nobody.
 pub(super) async fn identify(
     state: &State,
     tenant: &Tenant,
-    headers: &HeaderMap,
+    head: &RequestHeader,
     now: Now,
 ) -> Result<(Option<Arc<Identity>>, Now), Refusal> {
-    match tenant
-        .identity()
-        .authenticate(&CredentialHeaders::of(headers), now)?
-    {
-        Authentication::Known(identity) => Ok((identity, now)),
+    let methods = tenant.identity();
+    let mut credentials = CredentialHeaders::of(&head.headers);
+    if methods.reads_cookies() {
+        let why = why_cookies_are_refused(tenant.cors(), &head.method, &head.headers);
+        credentials = credentials.with_cookies_refused(why);
+    }
+    match methods.authenticate(&credentials, now)? {
+        Authentication::Known(identity) => {
+            let credential = identity.as_deref().map(Identity::credential);
+            require_good(state, tenant, credential.map(Arc::as_ref), now)?;
+            Ok((identity, now))
+        }
         Authentication::Pending(pending) => {
             let identity = Box::pin(pending.identity(&state.clock)).await?;
-            Ok((Some(identity), state.clock.now()))
+            let now = state.clock.now();
+            require_good(state, tenant, Some(identity.credential()), now)?;
+            Ok((Some(identity), now))
         }
     }
 }
@@ -35,13 +46,14 @@ pub(super) async fn for_shape(
     state: &State,
     tenant: &Tenant,
     shape: &ServedShape,
-    headers: &HeaderMap,
+    head: &RequestHeader,
     now: Now,
 ) -> Result<(Option<Arc<Identity>>, Now), Refusal> {
     if shape.policy().is_public() {
+        require_good(state, tenant, None, now)?;
         return Ok((None, now));
     }
-    identify(state, tenant, headers, now).await
+    identify(state, tenant, head, now).await
 }
 
 /// What those are told who sent no credential where one is needed.

@@ -7,12 +7,13 @@ use pingora_http::RequestHeader;
 use shapegate_core::code::Refusal;
 use shapegate_core::identity::Identity;
 use shapegate_core::permit::Allowed;
-use shapegate_core::policy::{HeaderValue as RuleHeader, Headers, RequestFacts};
+use shapegate_core::policy::{Facts, HeaderValue as RuleHeader, Headers, RequestFacts};
 use shapegate_core::request::{Asked, Scalar};
 use shapegate_core::time::Now;
 
 use super::identify;
-use crate::gateway::state::Loaded;
+use crate::authorizer::Freshness;
+use crate::gateway::state::{Loaded, State};
 use crate::tenant::ServedShape;
 
 /// Somebody must be known before a body is read for them.
@@ -31,35 +32,57 @@ pub(super) struct Asking<'a> {
     pub(super) now: Now,
 }
 
-/// Decides, or remembers having decided.
-pub(super) fn decide(
+/// Decides, or remembers having decided: what authorisers say is gathered only where nothing is remembered.
+pub(super) async fn decide(
+    state: &State,
     loaded: &Loaded,
     shape: &ServedShape,
     asking: &Asking<'_>,
     asked: &Asked,
 ) -> Result<Arc<Allowed>, Refusal> {
     let headers = RequestHeaders(&asking.head.headers);
-    let facts = RequestFacts {
+    let request = RequestFacts {
         method: asking.head.method.as_str(),
         path: asking.path,
         query: &asked.query,
         headers: &headers,
     };
-    let judge = || {
-        shape
-            .policy()
-            .judge(asking.identity, &facts, asked, loaded.no_facts(), asking.now)
-    };
-    let Some(key) = shape.policy().memory_key(asking.identity, &facts, asked) else {
-        return judge();
-    };
-    let key = (shape.number(), key);
-    if let Some(allowed) = loaded.decisions.get(&key) {
+    let policy = shape.policy();
+    let key = policy.memory_key(asking.identity, &request, asked);
+    let key = key.map(|key| (shape.number(), key));
+    if let Some(allowed) = key.as_ref().and_then(|key| loaded.decisions.get(key))
+        && !allowed.until().is_some_and(|until| until.is_over(asking.now))
+    {
         return Ok(allowed);
     }
-    let allowed = judge()?;
-    loaded.decisions.insert(key, Arc::clone(&allowed));
+    let (gathered, now) = if policy.consults() {
+        let facts = gather(state, shape, asking, &request, asked);
+        (Some(Box::pin(facts).await?), state.clock.now())
+    } else {
+        (None, asking.now)
+    };
+    let facts = gathered.as_ref().unwrap_or_else(|| loaded.no_facts());
+    let allowed = policy.judge(asking.identity, &request, asked, facts, now)?;
+    if let Some(key) = key {
+        loaded.decisions.insert(key, Arc::clone(&allowed));
+    }
     Ok(allowed)
+}
+
+async fn gather(
+    state: &State,
+    shape: &ServedShape,
+    asking: &Asking<'_>,
+    request: &RequestFacts<'_>,
+    asked: &Asked,
+) -> Result<Facts, Refusal> {
+    let told = shape
+        .policy()
+        .inputs(asking.identity, request, asked, asking.now)?;
+    let answers = shape
+        .authorizers()
+        .gather(&state.authorizers, &told, Freshness::Remembered);
+    answers.await
 }
 
 /// Headers as rules may read them.

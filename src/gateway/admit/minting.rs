@@ -2,12 +2,14 @@
 
 use pingora_proxy::Session;
 use shapegate_core::code::Refusal;
+use shapegate_core::identity::Identity;
 use shapegate_core::policy::{Access, RequestFacts};
 use shapegate_core::request::{Asked, MintBody};
 
 use super::head::{not_found, target};
 use super::judging::RequestHeaders;
 use super::{Admission, body, identify};
+use crate::authorizer::Freshness;
 use crate::gateway::context::RequestContext;
 use crate::gateway::state::{Loaded, State};
 use crate::limits::{Asker, Rate};
@@ -20,14 +22,15 @@ pub(super) async fn mint(
     state: &State,
     loaded: &Loaded,
     session: &mut Session,
-    ctx: &RequestContext,
+    ctx: &mut RequestContext,
     tenant: &Tenant,
     segment: &str,
 ) -> Result<Admission, Refusal> {
     let minter = tenant.gatekeeper().minter.as_ref().ok_or_else(not_found)?;
     let now = state.clock.now();
     let headers = &session.req_header().headers;
-    let (identity, now) = identify::identify(state, tenant, headers, now).await?;
+    let (identity, now) = identify::identify(state, tenant, session.req_header(), now).await?;
+    ctx.credential = identity.as_deref().map(Identity::credential).cloned();
     if identity.is_none() && minter.requires_identity() {
         return Err(identify::unknown());
     }
@@ -59,9 +62,20 @@ pub(super) async fn mint(
         query: &asked.query,
         headers: &RequestHeaders(&head.headers),
     };
-    let allowed = shape
-        .policy()
-        .judge(identity.as_deref(), &facts, &asked, loaded.no_facts(), now)?;
+    let policy = shape.policy();
+    let gathered = if policy.consults() {
+        let told = policy.inputs(identity.as_deref(), &facts, &asked, now)?;
+        // A token is a decision that is carried away: it begins with what is so now.
+        let answers = shape
+            .authorizers()
+            .gather(&state.authorizers, &told, Freshness::Now);
+        Some(Box::pin(answers).await?)
+    } else {
+        None
+    };
+    let now = state.clock.now();
+    let found_out = gathered.as_ref().unwrap_or_else(|| loaded.no_facts());
+    let allowed = policy.judge(identity.as_deref(), &facts, &asked, found_out, now)?;
     // What Electric would refuse for its length is refused before anybody holds a token for it.
     allowed.encoded().check(tenant.upstream().base())?;
     minter

@@ -13,9 +13,10 @@ use shapegate_core::request::{Asked, Declared, Verb};
 use shapegate_core::time::Now;
 
 use super::building::Serving;
+use super::credentials::require_good;
 use super::head::{not_found, target};
 use super::{Admission, body, permit};
-use crate::gatekeeper::{ShapeToken, Verifier};
+use crate::gatekeeper::ShapeToken;
 use crate::gateway::context::RequestContext;
 use crate::gateway::state::State;
 use crate::identity::CredentialHeaders;
@@ -26,13 +27,13 @@ use crate::tenant::Tenant;
 pub(super) async fn admit(
     state: &State,
     session: &mut Session,
-    ctx: &RequestContext,
+    ctx: &mut RequestContext,
     tenant: &Tenant,
     verb: Verb,
 ) -> Result<Admission, Refusal> {
-    let verifier = tenant.gatekeeper().verifier.as_ref().ok_or_else(not_found)?;
     let now = state.clock.now();
-    let (token, mut asked, allowed) = judge(verifier, session.req_header(), verb, now)?;
+    let (mut asked, allowed, token) = judge(state, tenant, session.req_header(), verb, now)?;
+    ctx.credential = Some(Arc::clone(token.credential()));
     state.metrics.dropped(asked.dropped);
     let asker = token.asker(tenant.id(), ctx.address);
     state.limits.take(Rate::Requests, &asker).await?;
@@ -50,17 +51,20 @@ pub(super) async fn admit(
     permit(state, tenant, serving, &allowed, asked, head, ctx).await
 }
 
-/// What is asked, and what of it the token that came allows.
+/// What is asked, what of it the token that came allows, and the token.
 pub(super) fn judge(
-    verifier: &Verifier,
+    state: &State,
+    tenant: &Tenant,
     head: &RequestHeader,
     verb: Verb,
     now: Now,
-) -> Result<(Arc<ShapeToken>, Asked, Arc<Allowed>), Refusal> {
+) -> Result<(Asked, Arc<Allowed>, Arc<ShapeToken>), Refusal> {
+    let verifier = tenant.gatekeeper().verifier.as_ref().ok_or_else(not_found)?;
     let (_, query) = target(head)?;
     let asked = Asked::parse(verb, query, &Declared::default())?;
     require_shape(&asked)?;
     let token = verifier.authenticate(&CredentialHeaders::of(&head.headers), now)?;
+    require_good(state, tenant, Some(token.credential()), now)?;
     let allowed = verifier.decide(&token, &asked, now)?;
-    Ok((token, asked, allowed))
+    Ok((asked, allowed, token))
 }

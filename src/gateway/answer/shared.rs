@@ -10,7 +10,7 @@ use shapegate_core::request::Verb;
 use super::{
     HEADERS_ROOM, Reply, Written, is_bodyless, is_bodyless_status, label, rebind, value_of, with_status,
 };
-use crate::gateway::admit::Admitted;
+use crate::gateway::admit::{Admitted, is_revoked};
 use crate::gateway::state::State;
 use crate::hub::cache::Stored;
 use crate::hub::{Head, Source};
@@ -88,7 +88,7 @@ fn cache_status(source: Source) -> Option<HeaderValue> {
 /// Answers with what was kept.
 ///
 /// # Errors
-/// When the client is gone.
+/// When the client is gone, or what it came with is revoked while it reads.
 pub async fn kept(
     state: &State,
     session: &mut Session,
@@ -111,9 +111,18 @@ pub async fn kept(
     }
     let last = stored.body.len().saturating_sub(1);
     for (index, piece) in stored.body.iter().enumerate() {
+        if is_revoked(state, admitted) {
+            return Err(revoked());
+        }
         session
             .write_response_body(Some(piece.clone()), index == last)
             .await?;
     }
     Ok(())
+}
+
+/// What ends an answer under way once what its client came with was revoked.
+pub fn revoked() -> Box<pingora_core::Error> {
+    let kind = pingora_core::ErrorType::ConnectionClosed;
+    pingora_core::Error::explain(kind, "the credential was revoked").into_up()
 }

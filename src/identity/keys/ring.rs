@@ -39,6 +39,16 @@ impl KeyRing {
         }
     }
 
+    /// All of them, in order.
+    pub(crate) fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    /// Whether a key has this name.
+    pub(crate) fn has(&self, kid: &str) -> bool {
+        self.keys.iter().any(|key| key.kid.as_deref() == Some(kid))
+    }
+
     /// The keys that a token of this header is tried against.
     ///
     /// With a `kid`: those of that name, or, when none has it, those without a name. Without one: all of
@@ -49,7 +59,7 @@ impl KeyRing {
         kid: Option<&str>,
     ) -> Result<impl Iterator<Item = &Key>, TooManyCandidates> {
         let of = move |key: &&Key| key.algorithm == algorithm;
-        let named = kid.is_some_and(|kid| self.keys.iter().any(|key| key.kid.as_deref() == Some(kid)));
+        let named = kid.is_some_and(|kid| self.has(kid));
         let suits = move |key: &&Key| match kid {
             None => true,
             Some(kid) if named => key.kid.as_deref() == Some(kid),
@@ -75,6 +85,7 @@ fn read(place: usize, source: &KeySource) -> Result<(Vec<Key>, Vec<KeyWarning>),
         KeySource::Pem { algorithm, pem, kid } => pem::read(*algorithm, pem, kid.as_deref()).map(one),
         KeySource::Jwk { algorithm, json } => jwk::read(*algorithm, json).map(one),
         KeySource::Jwks { json, symmetric } => jwk::read_set(place, json, *symmetric),
+        KeySource::Remote(_) => Err(KeyError::RemoteAndGiven),
     }
 }
 

@@ -1,0 +1,145 @@
+//! The file of revocations, looked at again and again.
+//!
+//! By its state and not by notifications of the kernel: those are lost on network folders, and see nothing of a
+//! Kubernetes ConfigMap, whose files are links that are replaced far up.
+
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use shapegate_core::time::{Monotonic, UnixMillis};
+
+use super::{Revocations, Source};
+use crate::clock::Clock;
+use crate::config::yaml::FILE_BYTES_MAX;
+use crate::config::{Machine, RevocationFile, Surroundings as _, revocations_of};
+
+/// How often the file is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// A file that was written so short a time ago may be written again without looking different: file systems count
+/// time in steps of their own.
+const YOUNG: Duration = Duration::from_secs(2);
+/// How often a failure that lasts is told.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What a file looks like from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Look {
+    device: u64,
+    inode: u64,
+    size: u64,
+    written: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Look {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            written: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    fn is_young(&self, now: UnixMillis) -> bool {
+        UnixMillis::from_seconds(self.changed.0).until(now) < YOUNG
+    }
+}
+
+/// Follows a file of revocations for ever. A file that is broken or gone changes nothing: what it said holds on.
+pub async fn follow(revocations: &Revocations, file: &RevocationFile, clock: &dyn Clock) {
+    let mut follower = Follower {
+        path: file.path.clone(),
+        look: None,
+        content: None,
+        fault: None,
+        complained: None,
+    };
+    loop {
+        follower.look(revocations, clock).await;
+        revocations.sweep(clock.now().wall);
+        let next = clock.now().monotonic.plus(LOOK_INTERVAL);
+        clock.sleep_until(next).await;
+    }
+}
+
+struct Follower {
+    path: PathBuf,
+    look: Option<Look>,
+    /// What was read last.
+    content: Option<Vec<u8>>,
+    /// What is wrong with it.
+    fault: Option<String>,
+    complained: Option<Monotonic>,
+}
+
+impl Follower {
+    async fn look(&mut self, revocations: &Revocations, clock: &dyn Clock) {
+        let now = clock.now();
+        match self.read(now.wall).await {
+            Ok(Some(bytes)) => self.fault = self.take(bytes, revocations, now.wall).err(),
+            Ok(None) => {}
+            Err(error) => return self.complain(&error.to_string(), revocations, now.monotonic),
+        }
+        match self.fault.take() {
+            Some(fault) => {
+                self.complain(&fault, revocations, now.monotonic);
+                self.fault = Some(fault);
+            }
+            None => self.recover(revocations),
+        }
+    }
+
+    fn take(&self, bytes: Vec<u8>, revocations: &Revocations, now: UnixMillis) -> Result<(), String> {
+        let entries = revocations_of(&self.path, bytes)?;
+        let count = entries.len();
+        let replaced = revocations.replace(Source::File, entries, now);
+        replaced.map_err(|full| full.to_string())?;
+        log::info!("{count} revocations in {}", self.path.display());
+        Ok(())
+    }
+
+    fn recover(&mut self, revocations: &Revocations) {
+        revocations.metrics().file_failed.set(0);
+        if self.complained.take().is_some() {
+            log::info!("the file of revocations {} is right again", self.path.display());
+        }
+    }
+
+    /// The content, if it may be another one than before.
+    async fn read(&mut self, now: UnixMillis) -> io::Result<Option<Vec<u8>>> {
+        let (path, before) = (self.path.clone(), self.look);
+        let looked = tokio::task::spawn_blocking(move || look(&path, before, now)).await;
+        let (look, bytes) = looked.map_err(io::Error::other)??;
+        self.look = Some(look);
+        let news = bytes.filter(|bytes| self.content.as_ref() != Some(bytes));
+        if let Some(bytes) = &news {
+            self.content = Some(bytes.clone());
+        }
+        Ok(news)
+    }
+
+    /// Says that what was there before is still in force, at once and then now and then.
+    fn complain(&mut self, why: &str, revocations: &Revocations, now: Monotonic) {
+        revocations.metrics().file_failed.set(1);
+        let is_due = |said: Monotonic| said.plus(COMPLAINT_INTERVAL) <= now;
+        if self.complained.is_none_or(is_due) {
+            self.complained = Some(now);
+            let path = self.path.display();
+            log::error!("the file of revocations {path} is not taken, and what it said before stays: {why}");
+        }
+    }
+}
+
+fn look(path: &Path, before: Option<Look>, now: UnixMillis) -> io::Result<(Look, Option<Vec<u8>>)> {
+    let look = Look::of(&std::fs::metadata(path)?);
+    if before == Some(look) && !look.is_young(now) {
+        return Ok((look, None));
+    }
+    let content = Machine.file(path, FILE_BYTES_MAX)?;
+    Ok((look, Some(content.bytes)))
+}
