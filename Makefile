@@ -31,10 +31,11 @@ lint: ## formatting, clippy, rustdoc, shellcheck
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
 	shellcheck -x $(SHELL_SCRIPTS)
 
-test: test-rust test-clients ## all tests of every commit
+test: test-rust test-clients ## all tests of every commit; test-long adds more cases and the real OPA, OpenFGA and SpiceDB
+	@echo "make test-long adds: many more random cases, and authorisers with the real OPA, OpenFGA and SpiceDB"
 
 test-rust: ## the Rust tests alone
-	@$(NEED) rust build curl postgres
+	@$(NEED) rust build curl postgres systemd
 	$(CARGO) test --locked --workspace
 
 test-clients: ## Electric's TypeScript client against the real programs
@@ -43,9 +44,10 @@ test-clients: ## Electric's TypeScript client against the real programs
 	cd tests/clients && $(NPM) ci
 	cd tests/clients && SHAPEGATE_PROGRAMS="$(PROGRAMS)" $(NPM) test
 
-test-long: test-clients ## before a release: many more random cases
-	@$(NEED) rust build curl postgres
-	PROPTEST_CASES=20000 $(CARGO) test --locked --workspace
+test-long: test-clients ## before a release: many more random cases, and authorisers with the real OPA, OpenFGA and SpiceDB
+	@$(NEED) rust build curl postgres systemd authorization_servers
+	PROPTEST_CASES=20000 SHAPEGATE_UPGRADES=100 SHAPEGATE_STREAMS=10000 $(CARGO) test --locked --workspace
+	SHAPEGATE_AUTHORIZATION_SERVERS="$(CURDIR)/target/tools/bin" $(CARGO) test --locked --features authorization_servers --test authorizers servers
 
 test-vectors: ## Project Wycheproof's vectors: make test-vectors WYCHEPROOF=<a clone of it>
 	@$(NEED) rust build

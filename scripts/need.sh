@@ -152,6 +152,11 @@ need_curl() {
     have curl || install "curl" curl
 }
 
+# Judges the unit; nothing of it is started.
+need_systemd() {
+    have systemd-analyze || install_stopped "systemd-analyze" systemd
+}
+
 need_shellcheck() {
     have shellcheck || install "shellcheck" shellcheck
 }
@@ -177,10 +182,44 @@ perf_package() {
     fi
 }
 
-[ $# -gt 0 ] || die "usage: scripts/need.sh rust|rust_lints|build|curl|node|postgres|shellcheck|bench ..."
+# The engines that the authorisers are tested with, from their sources. Built once and kept: some ten minutes.
+opa_version=v1.22.2
+openfga_version=v1.22.1
+spicedb_version=v1.56.0
+# Older ones, from 1.21 on, fetch the toolchain that the sources ask for themselves.
+go_min=1.21
+
+need_go() {
+    have go || die "missing: Go $go_min or newer. See https://go.dev/doc/install"
+    local found
+    found=$(go env GOVERSION)
+    at_least "$go_min" "${found#go}" ||
+        die "Go is ${found#go}: $go_min or newer is needed. See https://go.dev/doc/install"
+}
+
+# Builds a program of a module within the module itself, as some replace their dependencies.
+build_go() { # NAME MODULE VERSION PACKAGE
+    local name=$1 module=$2 version=$3 package=$4 folder built=$PWD/$tools/bin
+    [ -x "$built/$name-$version" ] || {
+        say "building $name $version (once)"
+        mkdir -p "$built"
+        folder=$(go mod download -json "$module@$version" | sed -n 's/^[[:space:]]*"Dir": "\(.*\)",$/\1/p')
+        (cd "$folder" && nice go build -buildvcs=false -trimpath -ldflags="-s -w" -o "$built/$name-$version" "$package") >&2
+    }
+    ln -sf "$name-$version" "$built/$name"
+}
+
+need_authorization_servers() {
+    need_go
+    build_go opa github.com/open-policy-agent/opa "$opa_version" .
+    build_go openfga github.com/openfga/openfga "$openfga_version" ./cmd/openfga
+    build_go spicedb github.com/authzed/spicedb "$spicedb_version" ./cmd/spicedb
+}
+
+[ $# -gt 0 ] || die "usage: scripts/need.sh rust|rust_lints|build|curl|node|postgres|systemd|shellcheck|bench|authorization_servers ..."
 for group in "$@"; do
     case $group in
-    rust | rust_lints | build | curl | node | postgres | shellcheck | bench) "need_$group" ;;
+    rust | rust_lints | build | curl | node | postgres | systemd | shellcheck | bench | authorization_servers) "need_$group" ;;
     *) die "no such group: $group" ;;
     esac
 done

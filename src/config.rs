@@ -9,7 +9,9 @@
 //!    anywhere refuses all of it.
 //! 3. [`crate::tenant`]: [`TenantConfig`] → what requests are served with.
 
+mod api_keys;
 mod authorize;
+mod carrier;
 mod client;
 mod conflicts;
 mod cors;
@@ -31,6 +33,7 @@ mod policy;
 mod presets;
 mod print;
 mod problem;
+mod providers;
 mod quotas;
 mod reading;
 mod revocations;
@@ -50,6 +53,7 @@ mod users_own;
 mod value;
 pub mod yaml;
 
+pub use api_keys::ApiKeySettings;
 pub use authorize::AuthorizerSetting;
 pub use client::{ClientColumns, ClientSettings, ClientWhere, IgnoredName, SubsetSetting};
 pub use conflicts::OPEN_ROUTE_LAST;
@@ -74,6 +78,7 @@ pub use policy::{CheckedShape, DEFAULT_TENANT};
 pub use presets::Preset;
 pub use print::REDACTED;
 pub use problem::{Problem, Problems, Severity};
+pub use providers::{IntrospectionServer, PostgresMethod, ProviderKind, ProviderSettings};
 pub use revocations::{RevocationFile, requested_revocations, revocations_of};
 pub use rivals::{Rivalry, TenantClaims, rivalries};
 pub use rules::{ParamSetting, RULES_MAX, RowsSetting, RuleSettings};

@@ -15,6 +15,7 @@
 //! Clients learn that a credential is not valid or that it has expired; why is for the log.
 
 mod algorithm;
+pub mod api_keys;
 mod awaited;
 mod carrier;
 mod claims;
@@ -28,6 +29,7 @@ mod naming;
 mod opaque;
 pub mod provider;
 pub mod remote;
+pub mod sessions;
 #[cfg(all(test, feature = "wycheproof"))]
 mod wycheproof;
 
@@ -61,12 +63,13 @@ pub(crate) use jws::Jws;
 pub(crate) use keys::is_kid;
 pub(crate) use memory::{Remembered, TokenMemory};
 
+use api_keys::ApiKey;
 use awaited::AwaitedKeys;
 use claims::Claims;
 use issuer::Verified;
 use memory::KnownUser;
 use opaque::{Chosen, Opaque};
-use provider::{Provider, ProviderSource};
+use provider::{Ended, Provider, ProviderSource};
 use remote::RemoteKeys;
 
 /// Issuers of one tenant; more are refused.
@@ -81,6 +84,8 @@ pub struct IdentitySources {
     pub dev_user: Option<BTreeMap<Arc<str>, Value>>,
     /// Whoever is asked about credentials that say nothing themselves.
     pub providers: Vec<ProviderSource>,
+    /// Keys that are known by their hashes, and what carries them.
+    pub api_keys: Option<(Vec<Carrier>, Vec<ApiKey>)>,
     /// The cookies that carry tokens, besides `Authorization`.
     pub token_cookies: Vec<String>,
     /// How many verified tokens are remembered.
@@ -101,10 +106,13 @@ pub enum IdentityError {
     /// More than [`ISSUERS_MAX`].
     #[error("at most {ISSUERS_MAX} issuers, not {0}")]
     TooManyIssuers(usize),
+    /// The subject of an API key could not be a token's.
+    #[error("the subject of an API key is text of 1 to {SUBJECT_BYTES_MAX} bytes")]
+    ApiKeySubject,
     /// Two methods read the same carrier, and a credential could not say which it means.
     #[error("two methods take their credentials from the same place")]
     CarrierTwice {
-        /// The place of the second one in [`IdentitySources::providers`], from 0.
+        /// The place of the second one, from 0; API keys come after the providers.
         place: usize,
     },
     /// The development user's `sub` could not be a token's.
@@ -186,11 +194,16 @@ impl IdentityMethods {
         install_crypto();
         let mut errors = Vec::new();
         let (issuers, warnings) = compile_issuers(sources.issuers, &mut errors);
-        let opaque = Opaque::compile(sources.providers, sources.token_cookies, issuers.is_empty())
-            .unwrap_or_else(|error| {
-                errors.push(error);
-                Opaque::default()
-            });
+        let compiled = Opaque::compile(
+            sources.providers,
+            sources.api_keys,
+            sources.token_cookies,
+            issuers.is_empty(),
+        );
+        let opaque = compiled.unwrap_or_else(|error| {
+            errors.push(error);
+            Opaque::default()
+        });
         let dev_user = sources
             .dev_user
             .map(dev_user)
@@ -230,6 +243,7 @@ impl IdentityMethods {
         let known = match self.opaque.choose(headers).map_err(|fault| fault.refusal())? {
             Chosen::Nothing => self.dev_user.clone(),
             Chosen::Token(token) => return self.token(token, now),
+            Chosen::Key(book, key) => Some(book.find(key, now).map_err(|fault| fault.refusal())?),
             Chosen::Provider(provider, credential) => match provider.recall(credential, now) {
                 Some(answer) => Some(answer?),
                 None => {
@@ -240,6 +254,12 @@ impl IdentityMethods {
             },
         };
         Ok(Authentication::Known(known))
+    }
+
+    /// Tells when the credential behind an identity ends before its time, where its method is ever told.
+    #[must_use]
+    pub fn watch(&self, identity: &Identity) -> Option<Ended> {
+        self.opaque.watch(identity)
     }
 
     fn token<'m>(&'m self, token: &'m [u8], now: Now) -> Result<Authentication<'m>, Refusal> {

@@ -13,6 +13,7 @@ pub mod limits;
 pub mod line;
 pub mod logging;
 pub mod outbound;
+pub mod postgres;
 pub mod process;
 pub mod questions;
 pub mod revocation;

@@ -29,6 +29,7 @@ use crate::clock::Clock;
 pub use address::is_public;
 pub use connect::{Looking, Lookup, SystemLookup};
 pub use error::OutboundError;
+pub(crate) use trust::client_config;
 
 /// The longest that a connection may take to be made, if the exchange's own limit is not shorter.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

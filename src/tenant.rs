@@ -4,6 +4,7 @@ mod compile;
 mod directory;
 mod gatekeeper;
 mod lease;
+mod providers;
 mod router;
 
 use std::collections::HashMap;

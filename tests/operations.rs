@@ -11,10 +11,14 @@ mod support;
 
 #[path = "operations/admin.rs"]
 mod admin;
+#[path = "operations/faults.rs"]
+mod faults;
 #[path = "operations/health.rs"]
 mod health;
 #[path = "operations/limits.rs"]
 mod limits;
+#[path = "operations/manager.rs"]
+mod manager;
 #[path = "operations/program.rs"]
 mod program;
 #[path = "operations/revocations.rs"]

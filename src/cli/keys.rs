@@ -1,5 +1,6 @@
-//! `shapegate keys`: keys that sign shape tokens, made and replaced.
+//! `shapegate keys`: keys that sign shape tokens, made and replaced; keys that programs send.
 
+mod api;
 mod rotation;
 
 use super::ConfigFiles;
@@ -28,6 +29,10 @@ pub(super) enum KeysCommand {
     Generate(GenerateArguments),
     /// Make the next key, and print the `keys` with which it takes over in time.
     Rotate(RotateArguments),
+    /// Print the hash of the API key on standard input, for a file of `api_keys`.
+    Hash,
+    /// Make an API key: it is printed once, and its line for a file of `api_keys` on standard error.
+    ApiKey(api::ApiKeyArguments),
 }
 
 #[derive(Debug, Args)]
@@ -87,6 +92,8 @@ enum KeysError {
         JWKS_MAX_AGE.as_secs()
     )]
     TooSoon,
+    #[error(transparent)]
+    Api(#[from] api::ApiKeyError),
     #[error("the configuration mints no tokens: it has no `gatekeeper.mint`")]
     NothingMinted,
     #[error("the configuration has several tenants: name one, as in `--tenant acme`")]
@@ -98,6 +105,14 @@ enum KeysError {
 pub(super) fn run(command: &KeysCommand) -> ExitCode {
     let done = match command {
         KeysCommand::Generate(arguments) => generate(&arguments.key),
+        KeysCommand::Hash => api::hash().map_err(KeysError::from),
+        KeysCommand::ApiKey(arguments) => match api::make(arguments) {
+            Ok((key, line)) => {
+                warn(&line);
+                Ok(key)
+            }
+            Err(error) => Err(error.into()),
+        },
         KeysCommand::Rotate(arguments) => match load_or_complain(&arguments.files) {
             Some(loaded) => rotate(arguments, &loaded.config.tenants),
             None => return ExitCode::FAILURE,

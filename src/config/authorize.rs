@@ -115,7 +115,7 @@ pub(super) fn authorize(
         let message = format!("`authorize` must be a map, not {}", node.described());
         return reading.refuse(node.span, message, HELP);
     };
-    let is_kind = |entry: &Entry| KINDS.contains(&entry.key.as_str());
+    let is_kind = |entry: &Entry| entry.key == "postgres" || KINDS.contains(&entry.key.as_str());
     match entries.as_slice() {
         [] => reading.refuse(node.span, "`authorize` is empty: nobody would be asked", HELP),
         [only] if is_kind(only) => one(reading, None, node, around).map(|one| vec![one]),
@@ -158,6 +158,10 @@ fn one(
     around: &Surrounding<'_>,
 ) -> Option<AuthorizerSetting> {
     let mut section = Section::open(reading, node, name.as_deref().unwrap_or("authorize"))?;
+    if section.has("postgres") {
+        section.later(reading, "postgres", "; an `http` authoriser can ask the database");
+        return None;
+    }
     let found = KINDS.map(|kind| section.get(reading, kind));
     section.finish(reading);
     let mut found = found.into_iter().flatten();

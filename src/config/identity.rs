@@ -1,13 +1,15 @@
 //! `identity`: how those who ask are known.
 
+use super::api_keys::{self, ApiKeySettings};
 use super::jwt::{JwtMethod, jwt};
 use super::keys;
 use super::presets::Preset;
-use super::reading::{Reading, Section, not_yet};
+use super::providers::{self, ProviderSettings};
+use super::reading::{Reading, Section};
 use super::source::{Span, Spanned};
 use super::yaml::{Entry, Kind, Node};
 use crate::identity::{
-    AudienceRule, ClaimKind, ClaimMapping, ClaimPath, ISSUERS_MAX, IssuerSource, KeySource,
+    AudienceRule, Carrier, ClaimKind, ClaimMapping, ClaimPath, ISSUERS_MAX, IssuerSource, KeySource,
 };
 use shapegate_core::value::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +26,10 @@ const LIST_MAX: usize = 64;
 pub struct IdentitySettings {
     /// Issuers of signed tokens, each with its place.
     pub issuers: Vec<Spanned<IssuerSource>>,
+    /// Whoever is asked about credentials that say nothing themselves, each with its place.
+    pub providers: Vec<Spanned<ProviderSettings>>,
+    /// Keys that programs send.
+    pub api_keys: Option<Spanned<ApiKeySettings>>,
     /// The cookies that carry tokens, each with its place.
     pub cookies: Vec<Spanned<String>>,
     /// The presets that issuers have.
@@ -35,21 +41,55 @@ pub struct IdentitySettings {
 impl IdentitySettings {
     /// Whether nobody can be known.
     pub fn is_empty(&self) -> bool {
-        self.issuers.is_empty() && self.dev_user.is_none()
+        let nobody_asked = self.providers.is_empty() && self.api_keys.is_none();
+        self.issuers.is_empty() && nobody_asked && self.dev_user.is_none()
+    }
+
+    /// Everything that carries a credential besides bearer tokens.
+    pub fn carriers(&self) -> impl Iterator<Item = &Carrier> {
+        let providers = self.providers.iter().map(|provider| &provider.value.from);
+        providers.chain(self.api_keys.iter().flat_map(|keys| &keys.value.from))
+    }
+
+    /// The cookies that are credentials, each with its place.
+    pub fn credential_cookies(&self) -> Vec<Spanned<String>> {
+        let of_provider = |provider: &Spanned<ProviderSettings>| match &provider.value.from {
+            Carrier::Cookie(name) => Some(Spanned::new(name.clone(), provider.span)),
+            _ => None,
+        };
+        let of_keys = |keys: &Spanned<ApiKeySettings>| -> Vec<Spanned<String>> {
+            let carriers = keys.value.from.iter();
+            let cookies = carriers.filter_map(|carrier| match carrier {
+                Carrier::Cookie(name) => Some(Spanned::new(name.clone(), keys.span)),
+                _ => None,
+            });
+            cookies.collect()
+        };
+        let providers = self.providers.iter().filter_map(of_provider);
+        let keys = self.api_keys.iter().flat_map(of_keys);
+        self.cookies
+            .iter()
+            .cloned()
+            .chain(providers)
+            .chain(keys)
+            .collect()
     }
 
     /// Names that `user` has whoever it is: mapped with a default by every issuer, and given to the
     /// development user.
     pub fn certain_claims(&self) -> BTreeSet<Arc<str>> {
-        let of_issuer = |issuer: &Spanned<IssuerSource>| -> BTreeSet<Arc<str>> {
-            let certain = issuer.value.claims.iter().filter(|claim| claim.has_default());
+        let of = |claims: &[ClaimMapping]| -> BTreeSet<Arc<str>> {
+            let certain = claims.iter().filter(|claim| claim.has_default());
             certain.map(|claim| claim.name().into()).collect()
         };
         let dev_user = self
             .dev_user
             .iter()
             .map(|user| user.value.keys().cloned().collect());
-        let all = self.issuers.iter().map(of_issuer).chain(dev_user);
+        let issuers = self.issuers.iter().map(|issuer| of(&issuer.value.claims));
+        let providers = self.providers.iter().map(|provider| of(&provider.value.claims));
+        let keys = self.api_keys.iter().map(|keys| keys.value.certain_claims());
+        let all = issuers.chain(providers).chain(keys).chain(dev_user);
         all.reduce(|one, other| one.intersection(&other).cloned().collect())
             .unwrap_or_default()
     }
@@ -57,6 +97,8 @@ impl IdentitySettings {
 
 enum Method {
     Issuer(Box<JwtMethod>),
+    Provider(Box<ProviderSettings>),
+    Keys(ApiKeySettings),
     DevUser(BTreeMap<Arc<str>, Value>),
 }
 
@@ -67,6 +109,8 @@ pub(super) fn identity(reading: &mut Reading<'_>, node: &Node) -> Option<Identit
     for Spanned { value, span } in read {
         right &= match value {
             Method::Issuer(jwt) => add_issuer(reading, &mut settings, *jwt, span),
+            Method::Provider(provider) => add_provider(reading, &mut settings, *provider, span),
+            Method::Keys(keys) => add_keys(reading, &mut settings, keys, span),
             Method::DevUser(claims) => add_dev_user(reading, &mut settings, claims, span),
         };
     }
@@ -102,12 +146,60 @@ fn add_issuer(
     }
     settings.issuers.push(Spanned::new(issuer, span));
     settings.presets.extend(preset);
+    let taken = |name: &str| {
+        settings
+            .carriers()
+            .any(|known| *known == Carrier::Cookie(name.to_owned()))
+    };
+    if cookie.as_ref().is_some_and(|cookie| taken(&cookie.value)) {
+        return carrier_twice(reading, span);
+    }
     if let Some(cookie) = cookie
         && settings.cookies.iter().all(|known| known.value != cookie.value)
     {
         settings.cookies.push(cookie);
     }
     true
+}
+
+/// A carrier belongs to one method: which one a credential meant could not be told.
+fn add_provider(
+    reading: &mut Reading<'_>,
+    settings: &mut IdentitySettings,
+    provider: ProviderSettings,
+    span: Span,
+) -> bool {
+    let has_tokens = |name: &str| settings.cookies.iter().any(|cookie| cookie.value == name);
+    let taken = matches!(&provider.from, Carrier::Cookie(name) if has_tokens(name));
+    if taken || settings.carriers().any(|known| *known == provider.from) {
+        return carrier_twice(reading, span);
+    }
+    settings.providers.push(Spanned::new(provider, span));
+    true
+}
+
+fn add_keys(
+    reading: &mut Reading<'_>,
+    settings: &mut IdentitySettings,
+    keys: ApiKeySettings,
+    span: Span,
+) -> bool {
+    if settings.api_keys.is_some() {
+        reading.refuse::<()>(span, "`api_keys` is there twice", "put all keys into one file");
+        return false;
+    }
+    if settings.carriers().any(|known| keys.from.contains(known)) {
+        return carrier_twice(reading, span);
+    }
+    settings.api_keys = Some(Spanned::new(keys, span));
+    true
+}
+
+fn carrier_twice(reading: &mut Reading<'_>, span: Span) -> bool {
+    let message = "another method takes its credentials from the same place";
+    let help = "give one of them another cookie, header or scheme, or a `prefix`";
+    reading.refuse::<()>(span, message, help);
+    false
 }
 
 fn add_dev_user(
@@ -140,12 +232,19 @@ fn method(reading: &mut Reading<'_>, node: &Node) -> Option<Spanned<Method>> {
     let method = match key.as_str() {
         "jwt" => jwt(reading, value).map(|jwt| Method::Issuer(Box::new(jwt))),
         "insecure_dev_user" => dev_user(reading, value, *key_span),
-        "session" | "postgres" | "api_keys" => {
-            not_yet(reading, *key_span, key, "; `jwt` works");
-            None
-        }
+        "session" | "postgres" | "introspection" => providers::provider(reading, key, value)
+            .map(Box::new)
+            .map(Method::Provider),
+        "api_keys" => api_keys::api_keys(reading, value).map(Method::Keys),
         other => {
-            let known = ["jwt", "insecure_dev_user", "session", "postgres", "api_keys"];
+            let known = [
+                "jwt",
+                "insecure_dev_user",
+                "session",
+                "postgres",
+                "introspection",
+                "api_keys",
+            ];
             let help = match super::problem::did_you_mean(other, known) {
                 Some(known) => format!("did you mean `{known}`?"),
                 None => METHOD_HELP.to_owned(),

@@ -139,7 +139,7 @@ fn check(
     let identity = identity?;
     conflicts::nobody_can_enter(reading, &shapes, &identity);
     if let Some(cors) = &cors {
-        conflicts::cookies_for_any_origin(reading, &identity.cookies, cors);
+        conflicts::cookies_for_any_origin(reading, &identity.credential_cookies(), cors);
     }
     for entry in ["identity", "shapes"].iter().filter_map(|key| section.entry(key)) {
         users_own::warn(reading, &identity.presets, &entry.value);

@@ -39,6 +39,7 @@ use crate::hub::health::Health;
 use crate::hub::upstream::{Along, READ_TIMEOUT};
 use crate::hub::version::SUBSETS_SINCE;
 use crate::hub::{Upstream, Wanted};
+use crate::identity::provider::Ended;
 use crate::limits::{Asker, Rate};
 use crate::tenant::{Endpoint, Found, Lease, Tenant};
 
@@ -76,6 +77,8 @@ pub struct Admitted {
     pub request: UpstreamRequest,
     /// Whose it is, and for how long that is so.
     pub lease: Arc<Lease>,
+    /// Tells when the credential ends before its time.
+    pub ended: Option<Ended>,
     /// Which upstream.
     pub upstream: Arc<Upstream>,
     /// Whether others who are permitted the same may share the answer.
@@ -223,7 +226,11 @@ async fn shapes(
         audience,
         shares: shape.shares(),
     };
-    permit(state, tenant, serving, &allowed, asked, head, ctx).await
+    let mut admission = permit(state, tenant, serving, &allowed, asked, head, ctx).await?;
+    if let (Admission::Held(admitted), Some(identity)) = (&mut admission, &identity) {
+        admitted.ended = tenant.identity().watch(identity);
+    }
+    Ok(admission)
 }
 
 /// From what was allowed to the request that goes upstream.

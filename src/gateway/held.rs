@@ -168,10 +168,21 @@ impl<'a> Ends<'a> {
 /// Something that ends by itself.
 pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Resolves with the permission's end by its time; none where it has none.
+/// Resolves with the permission's end, by its time or by its credential's; none where it has none.
 pub fn permission_end(state: &State, admitted: &Admitted) -> Option<Sleep> {
-    let until: Until = admitted.until?;
-    Some(state.clock.sleep_until(until.monotonic))
+    let time = admitted
+        .until
+        .map(|until: Until| state.clock.sleep_until(until.monotonic));
+    let Some(mut credential) = admitted.ended.clone() else {
+        return time;
+    };
+    Some(Box::pin(async move {
+        let mut time = time;
+        tokio::select! {
+            () = credential.ended() => {}
+            () = ended(&mut time) => {}
+        }
+    }))
 }
 
 /// Resolves once what the request came with is revoked.

@@ -1,15 +1,17 @@
 //! Pingora's hooks. Each is a few lines: what they decide is decided elsewhere.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorSource, ErrorType};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
-use shapegate_core::code::Refusal;
+use shapegate_core::code::{Code, Refusal};
 
 use super::admit::{self, Admission, Admitted, is_revoked};
 use super::answer::{self, Reply};
@@ -39,6 +41,32 @@ impl Gateway {
     /// A service over `state`, whose connections are kept in `book`.
     pub fn new(state: Arc<State>, book: Arc<ConnectionBook>) -> Self {
         Self { state, book }
+    }
+
+    async fn admit_and_answer(
+        &self,
+        session: &mut Session,
+        ctx: &mut RequestContext,
+    ) -> pingora_core::Result<bool> {
+        let admission = admit::admit(&self.state, session, ctx).await;
+        self.answer_here(session, admission, ctx).await
+    }
+
+    /// 500 where nothing has been said yet; else the connection ends, so that the answer does not look whole.
+    async fn answer_after_panic(
+        &self,
+        session: &mut Session,
+        ctx: &mut RequestContext,
+    ) -> pingora_core::Result<bool> {
+        session.set_keepalive(None);
+        ctx.stage = Stage::Answered;
+        if session.response_written().is_some() {
+            return Error::e_explain(ErrorType::InternalError, "a panic in the middle of an answer");
+        }
+        let refusal = Refusal::new(Code::Internal, "The gateway failed at this request.");
+        let refusal = refusal.with_detail("a panic, told on standard error");
+        answer::refuse(session, &refusal, &Reply::to(ctx, &self.state)).await?;
+        Ok(true)
     }
 
     /// Breaks off what Pingora passes on, once the permission behind it was revoked.
@@ -167,8 +195,12 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         ctx: &mut RequestContext,
     ) -> pingora_core::Result<bool> {
-        let admission = admit::admit(&self.state, session, ctx).await;
-        self.answer_here(session, admission, ctx).await
+        // A fault of ours in one request is that request's alone; whatever it held is dropped with it.
+        let answered = AssertUnwindSafe(self.admit_and_answer(session, ctx)).catch_unwind();
+        match answered.await {
+            Ok(answered) => answered,
+            Err(_) => self.answer_after_panic(session, ctx).await,
+        }
     }
 
     /// An error unless the request was permitted.

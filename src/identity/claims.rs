@@ -36,7 +36,7 @@ pub enum AudienceRule {
 }
 
 impl AudienceRule {
-    fn check(&self, claims: &Claims) -> Result<(), Fault> {
+    pub(crate) fn check(&self, claims: &Claims) -> Result<(), Fault> {
         match self {
             Self::InsecureAny => Ok(()),
             Self::AuthorizedParties(accepted) => {
@@ -167,7 +167,7 @@ fn text(claims: &Claims, name: &'static str) -> Result<Option<Arc<str>>, Fault> 
 
 /// A NumericDate (RFC 7519 §2): seconds since 1970, whole or with a fraction, until the year 9999.
 /// Rounded down to a millisecond.
-fn date(claims: &Claims, name: &'static str) -> Result<Option<UnixMillis>, Fault> {
+pub(crate) fn date(claims: &Claims, name: &'static str) -> Result<Option<UnixMillis>, Fault> {
     let seconds = match claims.get(name) {
         None => return Ok(None),
         Some(Value::Int(seconds)) => u64::try_from(*seconds).ok().map(Duration::from_secs),

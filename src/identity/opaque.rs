@@ -1,22 +1,32 @@
 //! Which method a request's credential is for, by what carries it.
 
-use http::HeaderName;
+use std::sync::Arc;
 
+use http::HeaderName;
+use shapegate_core::identity::Identity;
+
+use super::api_keys::{ApiKey, KeyBook};
 use super::carrier::{BEARER, CREDENTIAL_BYTES_MAX, Carried, Carrier, CredentialHeaders, with_scheme};
 use super::fault::Fault;
-use super::provider::{Provider, ProviderSource};
+use super::provider::{Ended, Provider, ProviderSource};
 use super::{IdentityError, TOKEN_BYTES_MAX};
 
 /// The methods whose credentials say nothing themselves, and how to tell them from tokens.
 #[derive(Default)]
 pub(super) struct Opaque {
-    methods: Vec<(Carrier, Provider)>,
+    methods: Vec<(Carrier, Method)>,
     /// The headers besides `Authorization` that carry credentials.
     headers: Vec<HeaderName>,
     /// The cookies that carry tokens.
     token_cookies: Vec<String>,
     /// Whether no issuer could have signed a token.
     no_issuers: bool,
+}
+
+/// Who knows the credentials of a carrier.
+enum Method {
+    Provider(Provider),
+    Keys(Arc<KeyBook>),
 }
 
 /// What a request's credential is for.
@@ -27,11 +37,14 @@ pub(super) enum Chosen<'a> {
     Token(&'a [u8]),
     /// A credential that a provider knows.
     Provider(&'a Provider, &'a [u8]),
+    /// A key that is known by its hash or not at all.
+    Key(&'a KeyBook, &'a [u8]),
 }
 
 impl Opaque {
     pub(super) fn compile(
         sources: Vec<ProviderSource>,
+        keys: Option<(Vec<Carrier>, Vec<ApiKey>)>,
         token_cookies: Vec<String>,
         no_issuers: bool,
     ) -> Result<Self, IdentityError> {
@@ -40,19 +53,53 @@ impl Opaque {
             token_cookies,
             ..Self::default()
         };
-        for (place, source) in sources.into_iter().enumerate() {
-            let is_token_cookie = |name: &String| source.from == Carrier::Cookie(name.clone());
-            if known.methods.iter().any(|(carrier, _)| *carrier == source.from)
-                || known.token_cookies.iter().any(is_token_cookie)
-            {
-                return Err(IdentityError::CarrierTwice { place });
+        for source in sources {
+            known.add(source.from.clone(), Method::Provider(Provider::new(source)))?;
+        }
+        if let Some((carriers, keys)) = keys {
+            let book = KeyBook::new(keys).map_err(|_| IdentityError::ApiKeySubject)?;
+            let book = Arc::new(book);
+            for carrier in carriers {
+                known.add(carrier, Method::Keys(Arc::clone(&book)))?;
             }
-            if let Carrier::Header(name) = &source.from {
-                known.headers.push(name.clone());
-            }
-            known.methods.push((source.from.clone(), Provider::new(source)));
         }
         Ok(known)
+    }
+
+    fn add(&mut self, carrier: Carrier, method: Method) -> Result<(), IdentityError> {
+        let is_token_cookie = |name: &String| carrier == Carrier::Cookie(name.clone());
+        let is_taken = self.methods.iter().any(|(known, _)| *known == carrier);
+        if is_taken || self.token_cookies.iter().any(is_token_cookie) {
+            return Err(IdentityError::CarrierTwice {
+                place: self.methods.len(),
+            });
+        }
+        if let Carrier::Header(name) = &carrier {
+            self.headers.push(name.clone());
+        }
+        self.methods.push((carrier, method));
+        Ok(())
+    }
+
+    fn providers(&self) -> impl Iterator<Item = &Provider> {
+        self.methods.iter().filter_map(|(_, method)| match method {
+            Method::Provider(provider) => Some(provider),
+            Method::Keys(_) => None,
+        })
+    }
+
+    pub(super) fn watch(&self, identity: &Identity) -> Option<Ended> {
+        let mut telling = self
+            .providers()
+            .filter(|provider| provider.may_tell_of(identity))
+            .peekable();
+        telling.peek()?;
+        // Whoever was known a moment ago and is not any more has ended in between.
+        Some(
+            telling
+                .find_map(|provider| provider.watch(identity))
+                .unwrap_or_else(Ended::already),
+        )
     }
 
     /// Whether there is no such method.
@@ -61,10 +108,7 @@ impl Opaque {
     }
 
     pub(super) fn remembered(&self) -> usize {
-        self.methods
-            .iter()
-            .map(|(_, provider)| provider.remembered())
-            .sum()
+        self.providers().map(Provider::remembered).sum()
     }
 
     /// The one method that is asked. Headers that a client sets on purpose come before cookies, which browsers
@@ -164,12 +208,15 @@ impl Opaque {
 }
 
 /// Providers are not asked about what cannot be a credential.
-fn sized<'a>(provider: &'a Provider, credential: &'a [u8]) -> Result<Chosen<'a>, Fault> {
+fn sized<'a>(method: &'a Method, credential: &'a [u8]) -> Result<Chosen<'a>, Fault> {
     let printable = credential.iter().all(|byte| (0x21..=0x7e).contains(byte));
     if credential.is_empty() || credential.len() > CREDENTIAL_BYTES_MAX || !printable {
         return Err(Fault::CredentialForm);
     }
-    Ok(Chosen::Provider(provider, credential))
+    Ok(match method {
+        Method::Provider(provider) => Chosen::Provider(provider, credential),
+        Method::Keys(book) => Chosen::Key(book, credential),
+    })
 }
 
 /// Three parts, the first of which begins as the base64url of an object does. Whether it is a token that anybody

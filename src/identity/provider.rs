@@ -4,12 +4,13 @@
 //! meanwhile. What is remembered costs a look-up; whoever is not known is asked for once, however many
 //! requests come with the same credential.
 
+mod endings;
 mod key;
 mod recollection;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,6 +26,8 @@ use super::mapping::{self, ClaimMapping};
 use crate::clock::Clock;
 use crate::questions::{QuestionLimits, Questions, Unanswered};
 
+pub use endings::Ended;
+use endings::Endings;
 pub use key::{CredentialKey, digest_of};
 use recollection::{Recollection, bytes_of};
 
@@ -35,6 +38,9 @@ pub const WAITING_MAX: usize = 1024;
 /// How long it is remembered, at most, that a credential is nobody's: against a client that asks in a loop.
 /// Short, because a session may begin to exist.
 pub const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(1);
+
+/// How often a credential is asked about that ends again and again meanwhile.
+const ATTEMPTS_MAX: u32 = 3;
 
 /// A credential as it was carried. It shows itself nowhere.
 #[derive(Clone, PartialEq, Eq)]
@@ -76,7 +82,77 @@ pub trait Lookup: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why there is no answer, for the log. It must not hold the credential.
-    async fn look_up(&self, credential: &Credential, clock: &dyn Clock) -> Result<Option<Found>, String>;
+    async fn look_up(&self, credential: &Credential, clock: &Arc<dyn Clock>)
+    -> Result<Option<Found>, String>;
+
+    /// Whether credentials may end before their time, and somebody tells of it. Then nothing is remembered while
+    /// that somebody is not heard.
+    fn tells_endings(&self) -> bool {
+        false
+    }
+
+    /// Waits until endings are heard of, or it is known that they are not. The next question is asked after it.
+    async fn prepare(&self, _: &Arc<dyn Clock>) {}
+
+    /// Whom to tell. It is called once, before the first question.
+    fn tell_endings_to(&self, _: EndingsOf) {}
+
+    /// What an ending names a credential by, if it is not the credential itself.
+    fn digest(&self, _credential: &[u8]) -> Option<[u8; DIGEST_BYTES]> {
+        None
+    }
+}
+
+/// Bytes of a digest that names a credential.
+pub const DIGEST_BYTES: usize = 32;
+
+/// What a provider has said, for whoever learns that something of it no longer holds.
+#[derive(Clone)]
+pub struct EndingsOf(Weak<Known>);
+
+impl EndingsOf {
+    /// From now on every ending is told, or that they are no longer.
+    pub fn heard(&self) {
+        if let Some(known) = self.0.upgrade() {
+            known.endings.set_heard(true);
+        }
+    }
+
+    /// Endings may have been missed, and will be until further notice: nothing that was said is relied on for
+    /// another request.
+    pub fn unheard(&self) {
+        if let Some(known) = self.0.upgrade() {
+            known.endings.set_heard(false);
+            known.endings.lose_track();
+            known.remembered.clear();
+        }
+    }
+
+    /// The credential of this name has ended. Whoever waits by it is told.
+    pub fn ended(&self, name: CredentialName<'_>) {
+        if let Some(known) = self.0.upgrade() {
+            let key = known.key_of(name);
+            known.endings.end(&key);
+            known.remembered.forget(&key);
+        }
+    }
+
+    /// All have ended.
+    pub fn all_ended(&self) {
+        if let Some(known) = self.0.upgrade() {
+            known.endings.end_all();
+            known.remembered.clear();
+        }
+    }
+}
+
+/// What names a credential.
+#[derive(Clone, Copy)]
+pub enum CredentialName<'a> {
+    /// The credential itself.
+    Itself(&'a [u8]),
+    /// What [`Lookup::digest`] makes of it.
+    Digest([u8; DIGEST_BYTES]),
 }
 
 /// A method that asks a provider.
@@ -117,13 +193,14 @@ pub(crate) struct Provider {
 }
 
 /// What is shared with questions that outlive those who ask.
-struct Known {
+pub struct Known {
     name: Arc<str>,
     from: Carrier,
     lookup: Arc<dyn Lookup>,
     ttl: Duration,
     claims: Vec<ClaimMapping>,
     remembered: Recollection,
+    endings: Endings,
 }
 
 /// What an answer amounts to; a refusal is about the credential, and shared by all who sent it.
@@ -137,17 +214,18 @@ impl Provider {
             timeout: source.timeout,
         };
         let remembered = Recollection::new(source.remembered_max, source.remembered_bytes_max);
-        Self {
-            questions: Questions::new(format!("identity: {}", source.name), limits),
-            known: Arc::new(Known {
-                name: source.name,
-                from: source.from,
-                lookup: source.lookup,
-                ttl: source.ttl,
-                claims: source.claims,
-                remembered,
-            }),
-        }
+        let questions = Questions::new(format!("identity: {}", source.name), limits);
+        let known = Arc::new(Known {
+            name: source.name,
+            from: source.from,
+            lookup: source.lookup,
+            ttl: source.ttl,
+            claims: source.claims,
+            remembered,
+            endings: Endings::default(),
+        });
+        known.lookup.tell_endings_to(EndingsOf(Arc::downgrade(&known)));
+        Self { known, questions }
     }
 
     /// What is remembered of a credential, if anything is. Allocates nothing.
@@ -161,12 +239,22 @@ impl Provider {
         let question = || {
             let (known, clock) = (Arc::clone(&self.known), Arc::clone(clock));
             let credential = Credential::new(credential);
-            async move { known.find_out(key, &credential, &*clock).await }
+            async move { known.find_out(key, &credential, &clock).await }
         };
         match self.questions.ask(key, clock, question).await {
             Ok(answer) => answer,
             Err(unanswered) => Err(self.known.unavailable(&unanswered)),
         }
+    }
+
+    /// Tells when the credential behind an identity of this provider ends, while that is known.
+    pub(crate) fn watch(&self, identity: &Identity) -> Option<Ended> {
+        self.known.endings.watch(identity)
+    }
+
+    /// Whether an identity may be this provider's, and its credential be told of when it ends.
+    pub(crate) fn may_tell_of(&self, identity: &Identity) -> bool {
+        identity.issuer() == Some(&self.known.name) && self.known.lookup.tells_endings()
     }
 
     pub(crate) fn remembered(&self) -> usize {
@@ -178,15 +266,51 @@ impl Known {
     /// Everything that decides whose a credential is, apart from the provider itself, which has a memory of
     /// its own.
     fn key(&self, credential: &[u8]) -> CredentialKey {
-        CredentialKey::of(&self.from, credential)
+        let digest = self.lookup.digest(credential);
+        self.key_of(digest.map_or(CredentialName::Itself(credential), CredentialName::Digest))
     }
 
+    fn key_of(&self, name: CredentialName<'_>) -> CredentialKey {
+        match name {
+            CredentialName::Itself(credential) => CredentialKey::of(&self.from, credential),
+            CredentialName::Digest(digest) => CredentialKey::of(&self.from, &digest),
+        }
+    }
+
+    /// Asks, and asks again where the credential has ended in between: the answer may be older than the end.
     async fn find_out(
         &self,
         key: CredentialKey,
         credential: &Credential,
-        clock: &dyn Clock,
+        clock: &Arc<dyn Clock>,
     ) -> Result<Answer, String> {
+        if !self.lookup.tells_endings() {
+            let (answer, until, bytes) = self.ask_once(credential, clock).await?;
+            self.remembered.remember(key, &answer, until, bytes);
+            return Ok(answer);
+        }
+        for _ in 0..ATTEMPTS_MAX {
+            self.lookup.prepare(clock).await;
+            let asking = self.endings.ask(key);
+            let heard = self.endings.are_heard();
+            let (answer, until, bytes) = self.ask_once(credential, clock).await?;
+            // An ending from here on finds what is remembered here, or leaves its mark.
+            if heard {
+                self.remembered.remember(key, &answer, until, bytes);
+            }
+            if asking.answered(answer.as_ref().ok()) || !heard {
+                return Ok(answer);
+            }
+            self.remembered.forget(&key);
+        }
+        Err("credentials end faster than they can be asked about".to_owned())
+    }
+
+    async fn ask_once(
+        &self,
+        credential: &Credential,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<(Answer, Until, u64), String> {
         // What was true when it was asked is true for its time from then on, however long the answer took.
         let asked = clock.now();
         let found = self.lookup.look_up(credential, clock).await?;
@@ -200,8 +324,7 @@ impl Known {
             Err(_) => None,
         };
         let until = until.unwrap_or_else(|| Until::after(asked, self.ttl.min(NEGATIVE_TTL_MAX)));
-        self.remembered.remember(key, &answer, until, bytes);
-        Ok(answer)
+        Ok((answer, until, bytes))
     }
 
     fn identity(&self, found: Found, asked: Now, now: Now) -> Answer {

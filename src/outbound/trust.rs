@@ -20,7 +20,7 @@ static MACHINE: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
 });
 
 /// A client's TLS: TLS 1.2 and 1.3, certificates and names checked.
-pub(super) fn client_config(
+pub(crate) fn client_config(
     authorities: Option<&[CertificateDer<'static>]>,
 ) -> Result<ClientConfig, OutboundError> {
     let roots = match authorities {

@@ -5,8 +5,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Of the files that may be open, the part that clients' connections may take, as a divisor of what is left over:
 /// the rest is for upstreams, authorisers, certificates and the runtime itself.
 const RESERVED_PART: u64 = 4;
-/// Kept back however few files may be open.
-const RESERVED_MIN: u64 = 32;
+/// Kept back however few files may be open: the runtime itself takes about thirty.
+const RESERVED_MIN: u64 = 64;
 
 /// Raises the limit as far as it may be, and gives it; none: there is no limit.
 pub fn raise_limit() -> Option<u64> {
@@ -56,8 +56,8 @@ mod tests {
         assert_eq!(connections_max(65_536, None), 65_536);
         assert_eq!(connections_max(65_536, Some(1 << 20)), 65_536);
         assert_eq!(connections_max(65_536, Some(20_000)), 15_000);
-        assert_eq!(connections_max(65_536, Some(64)), 32);
-        assert_eq!(connections_max(65_536, Some(16)), 1, "it serves at least one");
+        assert_eq!(connections_max(65_536, Some(160)), 96);
+        assert_eq!(connections_max(65_536, Some(64)), 1, "it serves at least one");
         assert_eq!(connections_max(10, Some(1024)), 10);
     }
 }

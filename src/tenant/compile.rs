@@ -31,6 +31,9 @@ pub enum CompileError {
     /// Those whose tokens sign shapes.
     #[error("gatekeeper: {0}")]
     Verifier(#[from] VerifierError),
+    /// Certificates of whoever is asked about users.
+    #[error("identity: {0}")]
+    Provider(String),
     /// The host of the upstream.
     #[error("electric: its host does not make a header")]
     Host,
@@ -80,7 +83,8 @@ fn identity(config: &TenantConfig) -> Result<IdentityMethods, CompileError> {
             .map(|cookie| cookie.value.clone())
             .collect(),
         dev_user: config.identity.dev_user.as_ref().map(|user| user.value.clone()),
-        providers: Vec::new(),
+        providers: super::providers::sources(&config.identity.providers)?,
+        api_keys: super::providers::api_keys(&config.identity),
         memory: MemoryLimits::default(),
     };
     match IdentityMethods::compile(sources) {

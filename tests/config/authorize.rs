@@ -34,6 +34,10 @@ const WRONG: &[(&str, &str)] = &[
         "{ a: { http: { url: 'http://x' }, opa: { url: 'http://y', path: a, input: {} } } }",
         "must be of one kind",
     ),
+    (
+        "{ postgres: { query: 'select 1' } }",
+        "`postgres` is not yet supported",
+    ),
     ("{ http: {} }", "`http` lacks the key `url`"),
     ("{ http: { url: app } }", "the URL is no http or https URL"),
     (

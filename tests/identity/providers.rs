@@ -66,7 +66,7 @@ impl Book {
 
 #[async_trait]
 impl Lookup for Book {
-    async fn look_up(&self, credential: &Credential, _: &dyn Clock) -> Result<Option<Found>, String> {
+    async fn look_up(&self, credential: &Credential, _: &Arc<dyn Clock>) -> Result<Option<Found>, String> {
         self.0.asked.fetch_add(1, Ordering::SeqCst);
         self.0.gate.acquire().await.unwrap().forget();
         if let Some(why) = &*self.0.broken.lock().unwrap() {

@@ -36,6 +36,8 @@ pub struct Setup {
     pub admin_more: String,
     /// Everything else at the top level.
     pub rest: String,
+    /// The most files that it may have open; as many as this process without one.
+    pub open_files: Option<u32>,
     /// Variables besides the secrets.
     pub variables: Vec<(&'static str, String)>,
 }
@@ -49,6 +51,7 @@ impl Setup {
             server: String::new(),
             admin_more: String::new(),
             rest: format!("{IDENTITY}{USERS}"),
+            open_files: None,
             variables: Vec::new(),
         }
     }
@@ -83,7 +86,7 @@ impl Setup {
         let config = self.path("shapegate.yaml");
         fs::write(&config, text).expect("a file");
         let output = File::create(self.path("output")).expect("a file");
-        let child = command("serve", &config)
+        let child = limited(command("serve", &config), self.open_files)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdout(output.try_clone().expect("a file"))
             .stderr(output)
@@ -98,6 +101,22 @@ impl Setup {
         program.until_ready().await;
         program
     }
+}
+
+/// The same command with a limit of open files.
+fn limited(command: Command, open_files: Option<u32>) -> Command {
+    let Some(open_files) = open_files else {
+        return command;
+    };
+    let mut limited = Command::new("sh");
+    limited.args(["-c", &format!("ulimit -n {open_files} && exec \"$0\" \"$@\"")]);
+    limited.arg(command.get_program()).args(command.get_args());
+    limited.envs(
+        command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    limited
 }
 
 /// The program with its secrets, about to be run.

@@ -14,6 +14,7 @@ pub mod http2;
 pub mod logs;
 pub mod patience;
 pub mod ports;
+pub mod postgres;
 pub mod process;
 pub mod raw;
 pub mod scripted;

@@ -50,6 +50,7 @@ pub(super) fn build(
     let admitted = Box::new(Admitted {
         expected: Expected::of(&request, along.if_none_match.is_some()),
         until: permit.until(),
+        ended: None,
         credential: ctx.credential.clone(),
         epoch: ctx.epoch,
         audience: serving.audience,

@@ -84,6 +84,16 @@ impl Recollection {
         }
     }
 
+    pub(super) fn forget(&self, key: &CredentialKey) {
+        self.identities.remove(key);
+        self.refusals.remove(key);
+    }
+
+    pub(super) fn clear(&self) {
+        self.identities.clear();
+        self.refusals.clear();
+    }
+
     pub(super) fn len(&self) -> usize {
         self.identities.len()
     }

@@ -10,13 +10,20 @@ use crate::world::{World, allow, bob, refused, sent, unavailable};
 const KEY: &str = "spicedb-preshared-key";
 const SCHEMA: &str = "
 definition user {}
-caveat on_weekdays(weekday bool) { weekday }
-definition group { relation member: user }
+caveat on_weekdays(weekday bool) {
+    weekday
+}
+definition group {
+    relation member: user
+}
 definition project {
     relation viewer: user | user with on_weekdays | group#member
     permission view = viewer
 }
-definition person { relation seen_by: user \n permission see = seen_by }
+definition person {
+    relation seen_by: user
+    permission see = seen_by
+}
 ";
 
 async fn spicedb() -> (Program, String) {
