@@ -19,6 +19,7 @@ pub mod drain;
 pub mod framing;
 pub mod held;
 pub mod herald;
+mod overload;
 pub mod own;
 pub mod pages;
 pub mod park;

@@ -21,6 +21,8 @@ mod command;
 mod examples;
 #[path = "config/gatekeeper.rs"]
 mod gatekeeper;
+#[path = "config/limits.rs"]
+mod limits;
 #[path = "config/merge.rs"]
 mod merge;
 #[path = "config/messages.rs"]

@@ -17,6 +17,8 @@ mod claims;
 mod edge;
 #[path = "gatekeeper/keys.rs"]
 mod keys;
+#[path = "gatekeeper/limits.rs"]
+mod limits;
 #[path = "gatekeeper/minting.rs"]
 mod minting;
 #[path = "gatekeeper/revocations.rs"]

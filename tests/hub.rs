@@ -15,6 +15,10 @@ mod collapse;
 mod events;
 #[path = "hub/kept.rs"]
 mod kept;
+#[path = "hub/limits.rs"]
+mod limits;
+#[path = "hub/overload.rs"]
+mod overload;
 #[path = "waits/place.rs"]
 #[allow(dead_code, reason = "shared with the tests of waits")]
 mod place;

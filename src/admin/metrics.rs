@@ -6,6 +6,7 @@ use shapegate_core::code::Code;
 use super::readiness::KeyAges;
 use crate::authorizer::AuthorizerMetrics;
 use crate::hub::HubMetrics;
+use crate::limits::LimitMetrics;
 use crate::reload::ReloadMetrics;
 use crate::revocation::RevocationMetrics;
 
@@ -26,6 +27,8 @@ pub struct Metrics {
     pub held: IntGauge,
     /// Requests being served now.
     pub in_flight: IntGauge,
+    /// What was refused for a limit.
+    pub limits: LimitMetrics,
     /// How old issuers' keys are.
     pub key_ages: KeyAges,
     /// What the hub counts.
@@ -71,6 +74,7 @@ impl Metrics {
             )?,
             held: gauge("held_polls", "Long polls and streams that wait now.")?,
             in_flight: gauge("requests_in_flight", "Requests being served now.")?,
+            limits: LimitMetrics::new()?,
             key_ages: KeyAges::new()?,
             hub: HubMetrics::new()?,
             reload: ReloadMetrics::new()?,
@@ -91,6 +95,7 @@ impl Metrics {
         self.registry.register(Box::new(self.held.clone()))?;
         self.registry.register(Box::new(self.in_flight.clone()))?;
         self.reload.register(&self.registry)?;
+        self.limits.register(&self.registry)?;
         self.key_ages.register(&self.registry)?;
         self.authorizers.register(&self.registry)?;
         self.hub.register(&self.registry)?;

@@ -2,7 +2,9 @@
 
 use super::GatekeeperSettings;
 use super::client::{ClientColumns, ClientSettings, ClientWhere, SubsetSetting};
+use super::limits::Limits;
 use super::opened::Opened;
+use super::quotas;
 use super::reading::Shown;
 use super::scalar::{duration_text, size_text};
 use super::server::{AdminListen, ServerSettings};
@@ -169,33 +171,49 @@ fn server_defaults(root: &mut Out, server: &ServerSettings) {
         }
     });
     admin_defaults(root, &server.admin);
-    put_in(root, "limits", |out| {
-        let limits = &server.limits;
-        let size = |bytes: usize| Out::Plain(size_text(u64::try_from(bytes).unwrap_or(u64::MAX)));
-        put(out, "body_bytes_max", size(limits.body_bytes_max));
-        put(out, "header_bytes_max", size(limits.header_bytes_max));
-        put(out, "hub_bytes_max", size(limits.hub_bytes_max));
-        put(
-            out,
-            "connections_max",
-            Out::Plain(limits.connections_max.to_string()),
-        );
-        put(
-            out,
-            "connections_per_address_max",
-            Out::Plain(limits.connections_per_address_max.to_string()),
-        );
-        put(
-            out,
-            "head_deadline",
-            Out::Plain(duration_text(limits.head_deadline)),
-        );
-        put(
-            out,
-            "body_deadline",
-            Out::Plain(duration_text(limits.body_deadline)),
-        );
-    });
+    put_in(root, "limits", |out| limits_defaults(out, &server.limits));
+}
+
+fn limits_defaults(out: &mut Out, limits: &Limits) {
+    let size = |bytes: usize| Out::Plain(size_text(u64::try_from(bytes).unwrap_or(u64::MAX)));
+    put(out, "body_bytes_max", size(limits.body_bytes_max));
+    put(out, "header_bytes_max", size(limits.header_bytes_max));
+    put(out, "hub_bytes_max", size(limits.hub_bytes_max));
+    put(
+        out,
+        "connections_max",
+        Out::Plain(limits.connections_max.to_string()),
+    );
+    put(
+        out,
+        "connections_per_address_max",
+        Out::Plain(limits.connections_per_address_max.to_string()),
+    );
+    for (key, count) in [
+        ("upstream_requests_max", limits.upstream_requests_max),
+        ("upstream_new_shapes_max", limits.upstream_new_shapes_max),
+    ] {
+        put(out, key, Out::Plain(count.to_string()));
+    }
+    for (key, quota) in [
+        ("per_subject", limits.per_subject),
+        ("per_tenant", limits.per_tenant),
+        ("per_address", limits.per_address),
+    ] {
+        put_in(out, key, |out| {
+            quotas::written(quota).for_each(|(name, text)| put(out, name, Out::Plain(text)));
+        });
+    }
+    put(
+        out,
+        "head_deadline",
+        Out::Plain(duration_text(limits.head_deadline)),
+    );
+    put(
+        out,
+        "body_deadline",
+        Out::Plain(duration_text(limits.body_deadline)),
+    );
 }
 
 fn shape_defaults(out: &mut Out, shape: &ShapeSettings) {

@@ -2,6 +2,7 @@
 
 use super::files::NamedFile;
 use super::leaving::{self, Leaving};
+use super::limits::{self, Limits};
 use super::network::Network;
 use super::reading::{Reading, Section};
 use super::revocations::RevocationFile;
@@ -12,7 +13,6 @@ use rustls::sign::CertifiedKey;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080);
 const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
@@ -87,39 +87,6 @@ impl std::fmt::Debug for Certificate {
     }
 }
 
-/// How much is taken from clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Largest request body, bytes.
-    pub body_bytes_max: usize,
-    /// Largest request head, bytes.
-    pub header_bytes_max: usize,
-    /// Answers that the hub keeps, all together, bytes; 0 keeps none, and only shares what is under way.
-    pub hub_bytes_max: usize,
-    /// Most open client connections.
-    pub connections_max: usize,
-    /// Most open connections from one address; trusted proxies are not counted.
-    pub connections_per_address_max: usize,
-    /// Within which a request's head must have arrived.
-    pub head_deadline: Duration,
-    /// Within which a request's body must have arrived.
-    pub body_deadline: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            body_bytes_max: 256 * 1024,
-            header_bytes_max: 32 * 1024,
-            hub_bytes_max: 256 * 1024 * 1024,
-            connections_max: 65_536,
-            connections_per_address_max: 4_096,
-            head_deadline: Duration::from_secs(10),
-            body_deadline: Duration::from_secs(10),
-        }
-    }
-}
-
 /// Reads the four top-level keys, each of which may be missing.
 pub(super) fn server(
     reading: &mut Reading<'_>,
@@ -133,7 +100,7 @@ pub(super) fn server(
         admin_listen(reading, node)
     });
     let health = health.map_or(Some(None), |node| health_listen(reading, node).map(Some));
-    let limits = limits.map_or_else(|| Some(Limits::default()), |node| read_limits(reading, node));
+    let limits = limits.map_or_else(|| Some(Limits::default()), |node| limits::limits(reading, node));
     let Public {
         listen,
         tls,
@@ -390,80 +357,4 @@ fn health_listen(reading: &mut Reading<'_>, node: &Node) -> Option<SocketAddr> {
     reading
         .address(&listen?.value, "listen")
         .map(|address| address.value)
-}
-
-fn read_limits(reading: &mut Reading<'_>, node: &Node) -> Option<Limits> {
-    let mut section = Section::open(reading, node, "limits")?;
-    let mut limits = Limits::default();
-    let mut right = true;
-    let mut sizes = [
-        (
-            "body_bytes_max",
-            &mut limits.body_bytes_max,
-            1024..=8 * 1024 * 1024,
-        ),
-        (
-            "header_bytes_max",
-            &mut limits.header_bytes_max,
-            4096..=1024 * 1024,
-        ),
-        (
-            "hub_bytes_max",
-            &mut limits.hub_bytes_max,
-            0..=64 * 1024 * 1024 * 1024,
-        ),
-    ];
-    for (key, slot, range) in &mut sizes {
-        let Some(entry) = section.get(reading, key) else {
-            continue;
-        };
-        right &= fill(slot, reading.size(&entry.value, key, range.clone()));
-    }
-    let mut counts = [
-        ("connections_max", &mut limits.connections_max),
-        (
-            "connections_per_address_max",
-            &mut limits.connections_per_address_max,
-        ),
-    ];
-    for (key, slot) in &mut counts {
-        let Some(entry) = section.get(reading, key) else {
-            continue;
-        };
-        right &= fill(slot, reading.integer(&entry.value, key, 1..=1_000_000));
-    }
-    let mut deadlines = [
-        ("head_deadline", &mut limits.head_deadline),
-        ("body_deadline", &mut limits.body_deadline),
-    ];
-    for (key, slot) in &mut deadlines {
-        let Some(entry) = section.get(reading, key) else {
-            continue;
-        };
-        let read = reading.duration(
-            &entry.value,
-            key,
-            Duration::from_millis(100)..=Duration::from_secs(300),
-        );
-        right &= read.map(|deadline| **slot = deadline).is_some();
-    }
-    for (key, instead) in [
-        ("per_subject", ""),
-        ("per_tenant", ""),
-        ("per_address", "; `connections_per_address_max` works"),
-    ] {
-        section.later(reading, key, instead);
-    }
-    section.finish(reading);
-    right.then_some(limits)
-}
-
-fn fill(slot: &mut usize, read: Option<u64>) -> bool {
-    match read.and_then(|value| usize::try_from(value).ok()) {
-        Some(value) => {
-            *slot = value;
-            true
-        }
-        None => false,
-    }
 }

@@ -1,6 +1,7 @@
 //! Verifying: whose token it is, and what it signs.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -18,6 +19,7 @@ use crate::identity::{
     AudienceRule, CredentialHeaders, Fault, Issuer, IssuerError, IssuerSource, Jws, MemoryLimits, Remembered,
     SHAPE_TOKEN_TYPE, TokenMemory, VerifiedClaims, issuer_claim, quoted, read_claims, subject,
 };
+use crate::limits::Asker;
 
 use super::keys::SigningKeys;
 
@@ -47,16 +49,26 @@ pub enum VerifierError {
 pub struct ShapeToken {
     shape: SignedShape,
     issuer: Arc<str>,
+    /// No other token of this process has it.
+    number: u64,
     until: Until,
     credential: Arc<Credential>,
     /// What was first asked with it, and allowed: a client asks in one way, for one log or the other.
     answered: [OnceLock<(AskedDefinition, Arc<Allowed>)>; 2],
 }
 
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
+
 impl ShapeToken {
     /// What it goes by.
     pub fn credential(&self) -> &Arc<Credential> {
         &self.credential
+    }
+
+    /// Whose requests count as the same user's.
+    pub fn asker(&self, tenant: &Arc<str>, address: Option<IpAddr>) -> Asker {
+        let subject = self.credential.subject.as_ref().ok_or(self.number);
+        Asker::with_token(tenant, &self.issuer, subject, address)
     }
 }
 
@@ -182,6 +194,7 @@ impl Verifier {
         Ok(ShapeToken {
             shape: SignedShape::read(claims.get("shape")).map_err(Fault::Shape)?,
             issuer: Arc::clone(issuer.name()),
+            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             until: Until::at_wall(now, end),
             credential: Arc::new(credential),
             answered: [const { OnceLock::new() }; 2],

@@ -9,6 +9,7 @@ mod judging;
 mod minting;
 mod signed;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -39,6 +40,7 @@ use crate::hub::upstream::{Along, READ_TIMEOUT};
 use crate::hub::version::SUBSETS_SINCE;
 use crate::hub::{Upstream, Wanted};
 use crate::identity::provider::Ended;
+use crate::limits::{Asker, Rate};
 use crate::tenant::{Endpoint, Found, Lease, Tenant};
 
 pub use self::again::renew;
@@ -85,6 +87,8 @@ pub struct Admitted {
     pub along: Along,
     /// What the answer must be like.
     pub expected: Expected,
+    /// Who asks, as far as that is counted.
+    pub asker: Asker,
     /// Who may keep the answer.
     pub audience: Audience,
     /// Whether a cookie may have decided.
@@ -131,10 +135,13 @@ pub async fn admit(
     if framed.is_err() {
         session.as_downstream_mut().set_keepalive(None);
     }
+    let peer = address_of(session);
     let head = session.req_header();
     let tenant = choose::tenant(&loaded.snapshot, head, &mut ctx.cors)?;
     framed?;
     check_head(head, state)?;
+    ctx.address = state.limits.address(peer, &head.headers);
+    state.limits.arrive(ctx.address).await?;
     let (path, _) = target(head)?;
     let found = tenant.find(path).ok_or_else(not_found)?;
     if found.hides(&head.method) {
@@ -162,6 +169,11 @@ pub async fn admit(
     }
 }
 
+/// The address of the other side of the connection.
+fn address_of(session: &Session) -> Option<IpAddr> {
+    Some(session.as_downstream().client_addr()?.as_inet()?.ip())
+}
+
 /// The public keys of the tokens that are minted here.
 fn public_keys(tenant: &Tenant, now: Now) -> Result<Admission, Refusal> {
     let minter = tenant.gatekeeper().minter.as_ref().ok_or_else(not_found)?;
@@ -187,6 +199,8 @@ async fn shapes(
     let (identity, now) = identify::for_shape(state, tenant, shape, head, now).await?;
     ctx.credential = identity.as_deref().map(Identity::credential).cloned();
     require_identity(shape, identity.as_deref())?;
+    let asker = Asker::of(tenant.id(), identity.as_deref(), ctx.address);
+    state.limits.take(Rate::Requests, &asker).await?;
     if verb == Verb::Post {
         body::check_head(&session.req_header().headers, state.body_limits)?;
         let reading = body::read(session, state.body_limits, &*state.clock);
@@ -208,6 +222,7 @@ async fn shapes(
         Audience::Private
     };
     let serving = Serving {
+        asker,
         audience,
         shares: shape.shares(),
     };

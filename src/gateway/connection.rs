@@ -15,6 +15,7 @@ use shapegate_core::time::Monotonic;
 use super::drain::Drain;
 use crate::admin::Metrics;
 use crate::clock::Clock;
+use crate::limits::address;
 
 /// How many connections, and how long a head may take.
 #[derive(Clone, Debug)]
@@ -153,6 +154,7 @@ impl ConnectionBook {
         let Some(ip) = peer.map(|peer| peer.ip()).filter(|ip| !(self.exempt)(*ip)) else {
             return Some(seat);
         };
+        let ip = address::counted(ip);
         let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let count = by_address.entry(ip).or_insert(0);
         if *count >= self.limits.connections_per_address_max {

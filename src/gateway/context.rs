@@ -1,5 +1,6 @@
 //! What a request carries through Pingora's hooks.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use shapegate_core::limits::ERROR_BODY_BYTES_MAX;
 use super::admit::Admitted;
 use super::cors::CorsGrant;
 use crate::admin::Metrics;
+use crate::hub::Seat;
 
 /// How far a request has come. Only a permitted one is ever given a peer.
 #[derive(Default)]
@@ -63,6 +65,8 @@ pub struct RequestContext {
     pub stage: Stage,
     /// Its id.
     pub request_id: HeaderValue,
+    /// The address that it counts for, where addresses count.
+    pub address: Option<IpAddr>,
     /// What its answer grants to the page that asked.
     pub cors: CorsGrant,
     /// Why an upstream's answer is not passed on.
@@ -75,6 +79,8 @@ pub struct RequestContext {
     pub epoch: u64,
     /// Whether the answer must be fetched again by the way that looks at its first bytes.
     pub refetch: bool,
+    /// Its place among the requests at the upstream.
+    pub seat: Option<Seat>,
     metrics: Arc<Metrics>,
 }
 
@@ -85,12 +91,14 @@ impl RequestContext {
         Self {
             stage: Stage::Fresh,
             request_id,
+            address: None,
             cors: CorsGrant::default(),
             refusal: None,
             replacement: None,
             credential: None,
             epoch: 0,
             refetch: false,
+            seat: None,
             metrics,
         }
     }

@@ -16,11 +16,13 @@ use tokio::sync::watch;
 
 use super::admit::{Admitted, is_revoked, renew};
 use super::answer::{self, Reply};
+use super::overload::may_read_table;
 use super::state::State;
 use crate::hub::cache::Stored;
 use crate::hub::shared::{Cut, Reader, Start};
 use crate::hub::stream::EventEnd;
 use crate::hub::{Given, Source};
+use crate::limits::HeldSlot;
 use crate::line::Line;
 use crate::tenant::Lease;
 
@@ -202,10 +204,20 @@ async fn ended(permission: &mut Option<Sleep>) {
     }
 }
 
-/// Asks the hub for what was permitted.
-pub fn ask(state: &State, admitted: Box<Admitted>) -> Taken {
-    let held = admitted.request.waits().then(|| Held::new(&state.metrics.held));
-    match state.hub.ask(&admitted.wanted(state.clock.now())) {
+/// Asks the hub for what was permitted, within the limits of who asks.
+///
+/// # Errors
+/// `rate_limited` and `overloaded`.
+pub async fn ask(state: &State, admitted: Box<Admitted>) -> Result<Taken, Refusal> {
+    let held = if admitted.request.waits() {
+        let slot = state.limits.hold(&admitted.asker)?;
+        Some(Held::new(&state.metrics.held, slot))
+    } else {
+        None
+    };
+    may_read_table(state, &admitted).await?;
+    let given = state.hub.ask(&admitted.wanted(state.clock.now()))?;
+    Ok(match given {
         Given::Kept(stored) => Taken::Kept(admitted, stored),
         Given::Coming(reader, source) => Taken::Coming(Waiting {
             admitted,
@@ -213,7 +225,7 @@ pub fn ask(state: &State, admitted: Box<Admitted>) -> Taken {
             source,
             _held: held,
         }),
-    }
+    })
 }
 
 /// Answers with what was permitted, at once or when it comes.
@@ -441,17 +453,23 @@ pub fn broken_off(detail: &str) -> Box<pingora_core::Error> {
 }
 
 /// Counts a wait for as long as it lasts.
-struct Held(IntGauge);
+struct Held {
+    gauge: IntGauge,
+    _slot: Option<HeldSlot>,
+}
 
 impl Held {
-    fn new(gauge: &IntGauge) -> Self {
+    fn new(gauge: &IntGauge, slot: Option<HeldSlot>) -> Self {
         gauge.inc();
-        Self(gauge.clone())
+        Self {
+            gauge: gauge.clone(),
+            _slot: slot,
+        }
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.0.dec();
+        self.gauge.dec();
     }
 }

@@ -44,7 +44,12 @@ pub async fn serve(
     };
     match begun {
         Ok((fetched, head)) => pass_on(state, session, fetched, head, admitted).await,
-        Err(refusal) => answer::refuse(session, &refusal, reply).await,
+        Err(refusal) => {
+            if refusal.code == Code::UpstreamUnavailable {
+                admitted.upstream.note_trouble();
+            }
+            answer::refuse(session, &refusal, reply).await
+        }
     }
 }
 

@@ -36,7 +36,8 @@ use crate::admin::listener::{Admin, Audience};
 use crate::admin::{AdminToken, Metrics};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{RevocationFile, ServerSettings};
-use crate::hub::Fetch;
+use crate::hub::{Fetch, LoadSettings};
+use crate::limits::LimitSettings;
 use crate::process::sockets::UNIX_MODE;
 use crate::process::successor::Program;
 use crate::process::{Arrival, ListenError, Socket, Sockets, open_files};
@@ -145,9 +146,35 @@ pub fn state(
             },
             revocations: Arc::new(revocations),
             hub_bytes_max: limits.hub_bytes_max,
+            limits: limit_settings(settings),
+            loads: load_settings(settings),
             tells_source: settings.cache_status,
         },
     ))
+}
+
+/// How much each may ask for.
+pub fn limit_settings(settings: &ServerSettings) -> LimitSettings {
+    LimitSettings {
+        per_subject: settings.limits.per_subject,
+        per_tenant: settings.limits.per_tenant,
+        per_address: settings.limits.per_address,
+        trusted_proxies: settings.trusted_proxies.clone(),
+    }
+}
+
+/// How much upstreams are asked for.
+fn load_settings(settings: &ServerSettings) -> LoadSettings {
+    LoadSettings {
+        requests_max: settings.limits.upstream_requests_max,
+        new_shapes_max: settings.limits.upstream_new_shapes_max,
+    }
+}
+
+/// Takes over the limits of another configuration. What was counted still counts.
+pub fn set_limits(state: &State, settings: &ServerSettings) {
+    state.limits.set(limit_settings(settings));
+    state.hub.loads().set(load_settings(settings));
 }
 
 /// Installs the providers of signatures and of TLS, once a process.

@@ -18,6 +18,7 @@ use super::answer::{self, Reply};
 use super::connection::ConnectionBook;
 use super::context::{Replacement, RequestContext, Stage};
 use super::held::{self, Taken};
+use super::overload;
 use super::own;
 use super::park;
 use super::state::State;
@@ -85,6 +86,7 @@ impl Gateway {
         if let Ok(Admission::Held(admitted)) = admission {
             return self.answer_held(session, admitted, ctx).await;
         }
+        let admission = self.seated(admission, ctx).await;
         let reply = Reply::to(ctx, &self.state);
         match admission {
             Ok(Admission::Finite(admitted)) => {
@@ -109,6 +111,18 @@ impl Gateway {
         Ok(true)
     }
 
+    /// What goes upstream by itself takes a place there first.
+    async fn seated(
+        &self,
+        admission: Result<Admission, Refusal>,
+        ctx: &mut RequestContext,
+    ) -> Result<Admission, Refusal> {
+        if let Ok(Admission::Finite(admitted) | Admission::Own(admitted)) = &admission {
+            ctx.seat = Some(overload::seat(&self.state, admitted).await?);
+        }
+        admission
+    }
+
     /// Answers with what the hub has, and puts away who must wait for news.
     async fn answer_held(
         &self,
@@ -116,7 +130,14 @@ impl Gateway {
         admitted: Box<Admitted>,
         ctx: &mut RequestContext,
     ) -> pingora_core::Result<bool> {
-        let mut taken = held::ask(&self.state, admitted);
+        let mut taken = match held::ask(&self.state, admitted).await {
+            Ok(taken) => taken,
+            Err(refusal) => {
+                answer::refuse(session, &refusal, &Reply::to(ctx, &self.state)).await?;
+                ctx.stage = Stage::Answered;
+                return Ok(true);
+            }
+        };
         if let Taken::Coming(waiting) = taken {
             match park::leave(session, ctx, waiting) {
                 Ok(()) => return Ok(true),

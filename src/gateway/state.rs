@@ -15,7 +15,8 @@ use super::tls::Certificates;
 use crate::admin::Metrics;
 use crate::clock::Clock;
 use crate::hub::fetch::SharedFetch;
-use crate::hub::{Fetch, Hub, Upstream};
+use crate::hub::{Fetch, Hub, LoadSettings, Upstream};
+use crate::limits::{LimitSettings, Limits};
 use crate::revocation::Revocations;
 use crate::tenant::Snapshot;
 
@@ -94,6 +95,10 @@ pub struct Parts {
     pub revocations: Arc<Revocations>,
     /// Bytes of answers that are kept.
     pub hub_bytes_max: usize,
+    /// How much each may ask for.
+    pub limits: LimitSettings,
+    /// How much upstreams are asked for.
+    pub loads: LoadSettings,
     /// Whether answers say where they come from.
     pub tells_source: bool,
 }
@@ -117,6 +122,8 @@ pub struct State {
     pub fetch: SharedFetch,
     /// What is shared.
     pub hub: Arc<Hub>,
+    /// How much each may ask for.
+    pub limits: Limits,
     /// What authorisers are asked with, and what they said.
     pub authorizers: crate::authorizer::Asking,
     /// Ids for requests.
@@ -141,11 +148,14 @@ impl State {
             head_limits,
             revocations,
             hub_bytes_max,
+            limits,
+            loads,
             tells_source,
         } = parts;
         let fetch = Arc::new(fetch);
         let (hub_fetch, hub_clock) = (Arc::clone(&fetch), Arc::clone(&clock));
-        let hub = Hub::new(hub_fetch, hub_clock, metrics.hub.clone(), hub_bytes_max);
+        let hub = Hub::new(hub_fetch, hub_clock, metrics.hub.clone(), hub_bytes_max, loads);
+        let limits = Limits::new(limits, Arc::clone(&clock), metrics.limits.clone());
         let authorizers = crate::authorizer::Asking::new(Arc::clone(&clock), metrics.authorizers.clone());
         Arc::new(Self {
             authorizers,
@@ -159,6 +169,7 @@ impl State {
             revocations,
             fetch,
             hub,
+            limits,
             request_ids,
             body_limits,
             head_limits,

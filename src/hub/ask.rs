@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use shapegate_core::code::Refusal;
 use shapegate_core::permit::Permit;
+use shapegate_core::request::{Offset, Verb};
 use shapegate_core::upstream::UpstreamRequest;
 
 use super::cache::{AnswerCache, Stored};
@@ -12,6 +14,7 @@ use super::fill::Errand;
 use super::keeping::Keeping;
 use super::key::{Key, KeyRef, ShapeKey};
 use super::lineage::Lineages;
+use super::load::{Effort, LoadSettings, Loads, Seat};
 use super::metrics::HubMetrics;
 use super::shared::{Filler, Reader, Sort};
 use super::underway::{Turn, UNDERWAY_BYTES_MAX, Underway};
@@ -44,6 +47,21 @@ impl<'a> Wanted<'a> {
             place: self.upstream.place(),
             line: self.request.key().filter(|_| self.shares)?,
         })
+    }
+
+    /// What it costs the upstream if it must be asked.
+    pub fn effort(&self) -> Effort {
+        let position = self.permit.position();
+        let reads = matches!(self.permit.verb(), Verb::Get | Verb::Head);
+        let starts = matches!(position.offset, Offset::Beginning | Offset::Now);
+        let escapes = position.cache_buster.is_some() || position.expired_handle.is_some();
+        if self.permit.subset().is_some() {
+            Effort::Subset
+        } else if reads && (starts || escapes) {
+            Effort::New
+        } else {
+            Effort::Follow
+        }
     }
 
     fn sort(&self) -> Sort {
@@ -107,6 +125,7 @@ pub struct Hub {
     fetch: SharedFetch,
     clock: Arc<dyn Clock>,
     metrics: HubMetrics,
+    loads: Arc<Loads>,
 }
 
 impl Hub {
@@ -116,6 +135,7 @@ impl Hub {
         clock: Arc<dyn Clock>,
         metrics: HubMetrics,
         bytes_max: usize,
+        loads: LoadSettings,
     ) -> Arc<Self> {
         let cache = AnswerCache::new(bytes_max, metrics.bytes.clone(), metrics.evictions.clone());
         Arc::new(Self {
@@ -124,42 +144,74 @@ impl Hub {
             lineages: Arc::default(),
             fetch,
             clock,
+            loads: Loads::new(loads, metrics.clone()),
             metrics,
         })
     }
 
     /// Gives what is kept, joins those who ask for the same, or asks the upstream in a task that belongs to
     /// nobody who waits.
-    pub fn ask(self: &Arc<Self>, wanted: &Wanted<'_>) -> Given {
+    ///
+    /// # Errors
+    /// `overloaded`, of what would be one more request to the upstream.
+    pub fn ask(self: &Arc<Self>, wanted: &Wanted<'_>) -> Result<Given, Refusal> {
         let Some(key) = wanted.key() else {
+            let seat = self.seat(wanted, wanted.effort())?;
             let (reader, filler) = self.underway.alone(wanted.sort());
             self.metrics.alone.inc();
-            self.send_out(wanted.errand(None), filler);
-            return Given::Coming(reader, Source::Alone);
+            self.send_out(wanted.errand(None), filler, seat);
+            return Ok(Given::Coming(reader, Source::Alone));
         };
         let now = self.clock.now().monotonic;
         let kept = self.cache.get(&key);
         if let Some(kept) = kept.as_ref().filter(|kept| kept.is_fresh(now)) {
             self.metrics.hits.inc();
-            return Given::Kept(Arc::clone(kept));
+            return Ok(Given::Kept(Arc::clone(kept)));
         }
         let just_kept = || self.cache.get(&key).filter(|kept| kept.is_fresh(now));
-        match self.underway.join(key.to_key(), wanted.sort(), just_kept) {
-            Turn::Answered(kept) => {
-                self.metrics.hits.inc();
-                Given::Kept(kept)
-            }
-            Turn::Later(reader) => {
-                self.metrics.joined.inc();
-                Given::Coming(reader, Source::Joined)
-            }
-            Turn::First(reader, filler) => {
-                let source = self.count_first(kept.is_some());
-                let keeping = self.keeping(wanted, key.to_key(), kept);
-                self.send_out(wanted.errand(Some(keeping)), filler);
-                Given::Coming(reader, source)
-            }
-        }
+        // To confirm what is kept, no table is read.
+        let effort = kept.as_ref().map_or(wanted.effort(), |_| Effort::Follow);
+        let seat = || self.seat(wanted, effort);
+        Ok(
+            match self.underway.join(key.to_key(), wanted.sort(), just_kept, seat) {
+                Turn::Refused(refusal) => return Err(refusal),
+                Turn::Answered(kept) => {
+                    self.metrics.hits.inc();
+                    Given::Kept(kept)
+                }
+                Turn::Later(reader) => {
+                    self.metrics.joined.inc();
+                    Given::Coming(reader, Source::Joined)
+                }
+                Turn::First(reader, filler, seat) => {
+                    let source = self.count_first(kept.is_some());
+                    let keeping = self.keeping(wanted, key.to_key(), kept);
+                    self.send_out(wanted.errand(Some(keeping)), filler, seat);
+                    Given::Coming(reader, source)
+                }
+            },
+        )
+    }
+
+    /// Whether an answer is kept, if only to be confirmed, or under way: whether it can be had without reading
+    /// a table.
+    pub fn is_at_hand(&self, wanted: &Wanted<'_>) -> bool {
+        wanted
+            .key()
+            .is_some_and(|key| self.cache.get(&key).is_some() || self.underway.has(&key.to_key()))
+    }
+
+    /// Room for one more request to the upstream.
+    ///
+    /// # Errors
+    /// `overloaded`.
+    pub fn seat(&self, wanted: &Wanted<'_>, effort: Effort) -> Result<Seat, Refusal> {
+        self.loads.seat(wanted.tenant, wanted.upstream.place(), effort)
+    }
+
+    /// How much upstreams are asked for.
+    pub fn loads(&self) -> &Arc<Loads> {
+        &self.loads
     }
 
     /// How many fetches can be joined now.
@@ -193,10 +245,10 @@ impl Hub {
         }
     }
 
-    fn send_out(self: &Arc<Self>, errand: Errand, filler: Filler) {
+    fn send_out(self: &Arc<Self>, errand: Errand, filler: Filler, seat: Seat) {
         let hub = Arc::clone(self);
         tokio::spawn(async move {
-            let _fetching = Fetching::new(&hub.metrics);
+            let (_fetching, _seat) = (Fetching::new(&hub.metrics), seat);
             tokio::select! {
                 biased;
                 () = filler.abandoned() => {}

@@ -59,7 +59,12 @@ impl Errand {
         match filled {
             Ok(Filled::AsItCame) => filler.finish(),
             Ok(Filled::AtOnce(head, body)) => filler.answer(head, body),
-            Err(refusal) => filler.refuse(refusal),
+            Err(refusal) => {
+                if refusal.code == Code::UpstreamUnavailable {
+                    self.upstream.note_trouble();
+                }
+                filler.refuse(refusal);
+            }
         }
     }
 

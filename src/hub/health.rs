@@ -77,8 +77,15 @@ pub struct HealthMemory(Mutex<Option<Said>>);
 impl HealthMemory {
     /// The state of `upstream`: one question at a time, and at most one a second.
     pub async fn state(&self, upstream: &Upstream, fetch: &Fetch, clock: &dyn Clock) -> Health {
+        self.said(upstream, fetch, clock)
+            .await
+            .unwrap_or(Health::Starting)
+    }
+
+    /// The state of `upstream` as far as it tells one.
+    pub async fn said(&self, upstream: &Upstream, fetch: &Fetch, clock: &dyn Clock) -> Option<Health> {
         let said = self.ask(upstream, fetch, clock, STATE_REMEMBERED).await;
-        said.answer.map_or(Health::Starting, |(health, _)| health)
+        said.answer.map(|(health, _)| health)
     }
 
     /// The version of `upstream`; `None` when it does not say.

@@ -28,6 +28,8 @@ pub struct HubMetrics {
     pub bytes: IntGauge,
     /// Answers that had to go for others.
     pub evictions: IntCounter,
+    /// Requests refused because an upstream is asked for too much.
+    pub shed: IntCounterVec,
     /// 409s of upstreams.
     pub must_refetch: IntCounter,
 }
@@ -68,6 +70,13 @@ impl HubMetrics {
                 "hub_evictions_total",
                 "Answers that had to go for others.",
             ))?,
+            shed: IntCounterVec::new(
+                opts(
+                    "shed_total",
+                    "Requests refused because an upstream is asked for too much.",
+                ),
+                &["effort"],
+            )?,
             must_refetch: IntCounter::with_opts(opts(
                 "hub_must_refetch_total",
                 "409s of upstreams: shapes that were rotated, clients that stood in old ones.",
@@ -86,6 +95,7 @@ impl HubMetrics {
         registry.register(Box::new(self.underway_bytes.clone()))?;
         registry.register(Box::new(self.behind.clone()))?;
         registry.register(Box::new(self.bytes.clone()))?;
+        registry.register(Box::new(self.shed.clone()))?;
         registry.register(Box::new(self.evictions.clone()))?;
         registry.register(Box::new(self.must_refetch.clone()))
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::IntGauge;
+use shapegate_core::code::Refusal;
 
 use super::key::Key;
 use super::shared::{Filler, Reader, Shared, Sort};
@@ -27,13 +28,15 @@ struct Kept {
 }
 
 /// What becomes of one who asks.
-pub enum Turn<T> {
+pub enum Turn<T, S> {
     /// There is an answer already.
     Answered(T),
     /// Somebody asked before.
     Later(Reader),
+    /// Nobody did, and nobody may now.
+    Refused(Refusal),
     /// This one is the first, and must see that it is filled.
-    First(Reader, Filler),
+    First(Reader, Filler, S),
 }
 
 impl Underway {
@@ -52,7 +55,14 @@ impl Underway {
 
     /// Joins the fetch of `key`, or starts one unless `answered` gives its answer: a fetch that has just
     /// ended has left its answer where that looks.
-    pub fn join<T>(self: &Arc<Self>, key: Key, sort: Sort, answered: impl FnOnce() -> Option<T>) -> Turn<T> {
+    /// Who is the first needs the `seat` of a new fetch; who joins needs none.
+    pub fn join<T, S>(
+        self: &Arc<Self>,
+        key: Key,
+        sort: Sort,
+        answered: impl FnOnce() -> Option<T>,
+        seat: impl FnOnce() -> Result<S, Refusal>,
+    ) -> Turn<T, S> {
         let mut fetches = self.lock();
         if let Some(shared) = fetches.get(&key) {
             return Turn::Later(shared.reader());
@@ -60,17 +70,26 @@ impl Underway {
         if let Some(answer) = answered() {
             return Turn::Answered(answer);
         }
+        let seat = match seat() {
+            Ok(seat) => seat,
+            Err(refusal) => return Turn::Refused(refusal),
+        };
         let (shared, key) = (Shared::new(Room::of(&self.kept)), Arc::new(key));
         let listing = Listing(Some((Arc::clone(self), Arc::clone(&key))));
         fetches.insert(key, Arc::clone(&shared));
         drop(fetches);
-        Turn::First(shared.reader(), Filler::new(shared, listing, sort))
+        Turn::First(shared.reader(), Filler::new(shared, listing, sort), seat)
     }
 
     /// Starts a fetch that nobody joins.
     pub fn alone(&self, sort: Sort) -> (Reader, Filler) {
         let shared = Shared::new(Room::of(&self.kept));
         (shared.reader(), Filler::new(shared, Listing(None), sort))
+    }
+
+    /// Whether there is one of `key` that can be joined.
+    pub fn has(&self, key: &Key) -> bool {
+        self.lock().contains_key(key)
     }
 
     /// How many can be joined.

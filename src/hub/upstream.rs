@@ -62,6 +62,7 @@ pub struct Upstream {
     peer: HttpPeer,
     encodes: AtomicBool,
     unreachable: AtomicBool,
+    troubled: AtomicBool,
     health: HealthMemory,
 }
 
@@ -103,6 +104,7 @@ impl Upstream {
             peer: peer_template(&settings),
             encodes: AtomicBool::new(false),
             unreachable: AtomicBool::new(false),
+            troubled: AtomicBool::new(false),
             health: HealthMemory::default(),
             settings,
         })
@@ -170,6 +172,22 @@ impl Upstream {
         if let Some(address) = peer._address.as_inet() {
             self.addresses.failed(*address);
         }
+    }
+
+    /// Whether it has refused somebody since it was last seen well: it is asked how it is, then, before it is
+    /// asked for more than it has.
+    pub fn is_in_trouble(&self) -> bool {
+        self.troubled.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it asked for patience.
+    pub fn note_trouble(&self) {
+        self.troubled.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that it is well.
+    pub fn note_recovered(&self) {
+        self.troubled.store(false, Ordering::Relaxed);
     }
 
     /// A peer to connect to, waiting at most `read_timeout` between bytes.

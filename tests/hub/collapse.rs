@@ -31,7 +31,8 @@ async fn before(upstream: &Scripted) -> Gateway {
 
 #[tokio::test]
 async fn a_thousand_waiters_make_one_upstream_request_and_all_get_its_answer() {
-    let gateway = Gateway::start(&users()).await;
+    let rest = format!("limits: {{ per_subject: {{ held_polls: none }} }}\n{}", users());
+    let gateway = Gateway::start(&rest).await;
     let token = member(1);
     let place = synced(&gateway, &token).await;
     let mut clients = waiting(&gateway, &place.poll(), &token, 1000).await;

@@ -150,7 +150,7 @@ async fn thousands_of_waits_and_streams_are_all_answered_before_it_ends() {
     // Each client is a connection of this process, too.
     shapegate::process::open_files::raise_limit();
     let mut setup = Setup::new();
-    setup.rest += "limits: { connections_per_address_max: 100000 }\n";
+    setup.rest += "limits: { connections_per_address_max: 100000, per_subject: { held_polls: none } }\n";
     let mut program = setup.start().await;
     let token = member(1);
     let poll = waiting_target(&program, &token).await;

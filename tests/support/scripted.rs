@@ -21,7 +21,8 @@ pub const GOOD_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json; 
 pub const SSE_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nelectric-handle: 1-1\r\n\
     electric-offset: 0_0\r\nelectric-cursor: 7\r\ntransfer-encoding: chunked\r\n\r\n";
 
-const HEALTHY: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\
+/// The answer to the question for health and version.
+pub const HEALTHY: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\
     electric-server: ElectricSQL/1.7.12\r\ncontent-length: 19\r\n\r\n{\"status\":\"active\"}";
 
 /// A listening upstream.

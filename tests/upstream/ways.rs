@@ -8,7 +8,7 @@ use crate::support::raw::{Answer, Raw};
 use crate::support::token::{IDENTITY, member};
 
 const SHAPES: &str = r#"
-limits: { hub_bytes_max: 0KiB }
+limits: { hub_bytes_max: 0KiB, per_subject: { new_shapes_per_minute: none } }
 shapes:
   proxied:
     table: users

@@ -13,14 +13,16 @@ use shapegate_core::upstream::UpstreamRequest;
 use super::{Admission, Admitted};
 use crate::gateway::context::RequestContext;
 use crate::hub::upstream::{Along, TRACEPARENT};
+use crate::limits::Asker;
 use crate::tenant::Tenant;
 
 /// The longest `traceparent`; version 00 has exactly 55 bytes (W3C Trace Context §3.2).
 const TRACEPARENT_BYTES: usize = 55;
 
 /// How a route is served, whoever asks.
-#[derive(Clone, Copy)]
 pub(super) struct Serving {
+    /// Who asks, as far as that is counted.
+    pub(super) asker: Asker,
     pub(super) audience: Audience,
     /// Whether reads of it go through the hub.
     pub(super) shares: bool,
@@ -52,6 +54,7 @@ pub(super) fn build(
         credential: ctx.credential.clone(),
         epoch: ctx.epoch,
         audience: serving.audience,
+        asker: serving.asker,
         reads_cookies: tenant.identity().reads_cookies(),
         lease: Arc::clone(tenant.lease()),
         shares: serving.shares,

@@ -12,6 +12,7 @@ use super::{Admission, body, identify};
 use crate::authorizer::Freshness;
 use crate::gateway::context::RequestContext;
 use crate::gateway::state::{Loaded, State};
+use crate::limits::{Asker, Rate};
 use crate::tenant::Tenant;
 
 /// Mints a token for the table of a raw path segment.
@@ -32,6 +33,10 @@ pub(super) async fn mint(
     ctx.credential = identity.as_deref().map(Identity::credential).cloned();
     if identity.is_none() && minter.requires_identity() {
         return Err(identify::unknown());
+    }
+    let asker = Asker::of(tenant.id(), identity.as_deref(), ctx.address);
+    for rate in [Rate::Requests, Rate::Mints] {
+        state.limits.take(rate, &asker).await?;
     }
     let (table, shape) = minter.shape(segment)?;
     if identity.is_none() && shape.policy().access() == Access::Required {

@@ -20,6 +20,7 @@ use crate::gatekeeper::ShapeToken;
 use crate::gateway::context::RequestContext;
 use crate::gateway::state::State;
 use crate::identity::CredentialHeaders;
+use crate::limits::Rate;
 use crate::tenant::Tenant;
 
 /// Admits a request at one of the paths where tokens are verified.
@@ -34,6 +35,8 @@ pub(super) async fn admit(
     let (mut asked, allowed, token) = judge(state, tenant, session.req_header(), verb, now)?;
     ctx.credential = Some(Arc::clone(token.credential()));
     state.metrics.dropped(asked.dropped);
+    let asker = token.asker(tenant.id(), ctx.address);
+    state.limits.take(Rate::Requests, &asker).await?;
     if verb == Verb::Post {
         body::check_head(&session.req_header().headers, state.body_limits)?;
         let read = body::read(session, state.body_limits, &*state.clock).await?;
@@ -41,6 +44,7 @@ pub(super) async fn admit(
     }
     let head = session.req_header();
     let serving = Serving {
+        asker,
         audience: Audience::Private,
         shares: true,
     };

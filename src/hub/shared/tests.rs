@@ -44,14 +44,14 @@ fn head() -> Arc<Head> {
 }
 
 fn first(underway: &Arc<Underway>, sort: Sort) -> (Reader, Filler) {
-    match underway.join(key("GET"), sort, || None::<()>) {
-        Turn::First(reader, filler) => (reader, filler),
+    match underway.join(key("GET"), sort, || None::<()>, || Ok(())) {
+        Turn::First(reader, filler, ()) => (reader, filler),
         _ => panic!("somebody is there already"),
     }
 }
 
 fn later(underway: &Arc<Underway>, sort: Sort) -> Reader {
-    match underway.join(key("GET"), sort, || None::<()>) {
+    match underway.join(key("GET"), sort, || None::<()>, || Ok(())) {
         Turn::Later(reader) => reader,
         _ => panic!("nobody is there"),
     }
