@@ -11,9 +11,9 @@ async fn limited(limits: &str) -> World {
     World::with(|folder| usual(folder, "").replace("limits: { hub_bytes_max: 0KiB }", &limits)).await
 }
 
-/// F15: ten thousand times at once, and the default lets a minute's worth through.
+/// Ten thousand times at once, and the default lets a minute's worth through.
 #[tokio::test]
-async fn f15_ten_thousand_mints_of_one_user_are_429_after_his_share() {
+async fn ten_thousand_mints_of_one_user_are_429_after_his_share() {
     let world = World::new().await;
     let mut client = world.gateway.connect().await;
     let bytes = |token: &str| request("POST", "/gatekeeper/users", Some(token), &[], "");

@@ -15,7 +15,7 @@ use crate::stopping::{waiters, waiting_target};
 use crate::support::gateway::{ELECTRIC_SECRET, Gateway, get, origin};
 use crate::support::patience::{settled, soon, until};
 use crate::support::raw::Raw;
-use crate::support::token::{IDENTITY, member};
+use crate::support::token::{IDENTITY, member, token as signed};
 
 const TARGET: &str = "/api/shapes/users?offset=-1";
 
@@ -213,15 +213,16 @@ async fn electric_restarts_under_a_thousand_polls_and_all_find_back_without_a_st
         synced.header("electric-handle").unwrap()
     );
     let mut clients = Vec::new();
-    for _ in 0..1000 {
+    for user in 0..1000 {
         let mut client = gateway.connect().await;
+        let token = signed(json!({ "sub": format!("user_{user}"), "org_id": 1 }));
         client.send(get(&poll, Some(&token))).await;
-        clients.push(client);
+        clients.push((client, token));
     }
     until("all wait", || gateway.state.metrics.held.get() == 1000).await;
     until("one waits for all", || first.waiting() == 1).await;
     drop(first);
-    for client in &mut clients {
+    for (client, _) in &mut clients {
         let answer = soon(client.answer()).await.expect("an answer, not an end");
         assert!((502..=503).contains(&answer.status), "{}", answer.text());
         assert!(answer.complete);
@@ -236,10 +237,10 @@ async fn electric_restarts_under_a_thousand_polls_and_all_find_back_without_a_st
     // All at once, as clients do that were all told at once: first where they stood, which this Electric has never
     // heard of, then anew.
     for (target, status) in [(poll.as_str(), 409), (TARGET, 200)] {
-        for client in &mut clients {
-            client.send(get(target, Some(&token))).await;
+        for (client, token) in &mut clients {
+            client.send(get(target, Some(token))).await;
         }
-        for client in &mut clients {
+        for (client, _) in &mut clients {
             let answer = soon(client.answer()).await.unwrap();
             assert_eq!(
                 (answer.status, answer.complete),
