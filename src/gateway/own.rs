@@ -89,6 +89,6 @@ async fn pass_on(
     if !bodyless {
         session.write_response_body(None, true).await?;
     }
-    state.fetch.release(fetched).await;
+    state.fetch.release(fetched);
     Ok(())
 }
