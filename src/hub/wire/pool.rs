@@ -127,3 +127,6 @@ impl AtRest {
         now < self.since.plus(IDLE_TIMEOUT) && self.connection.is_silent()
     }
 }
+
+#[cfg(test)]
+mod tests;
