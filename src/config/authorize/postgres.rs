@@ -27,7 +27,7 @@ pub(in super::super) enum KnownDatabase {
     #[default]
     None,
     /// That which knows the tenant's sessions.
-    One(Database),
+    One(Box<Database>),
     /// There are several of these.
     Several,
     /// Something is wrong with them, and that is told.
@@ -51,8 +51,8 @@ impl KnownDatabase {
                 _ => None,
             });
         databases.fold(Self::None, |known, database| match known {
-            Self::None => Self::One(database),
-            Self::One(one) if one == database => Self::One(one),
+            Self::None => Self::One(Box::new(database)),
+            Self::One(one) if *one == database => Self::One(one),
             _ => Self::Several,
         })
     }
@@ -123,7 +123,7 @@ fn database(
     const HELP: &str = "write `url: { env: DATABASE_URL }`";
     let message = match known {
         KnownDatabase::One(_) if section.has("ca") => "`ca` stands without `url`",
-        KnownDatabase::One(database) => return Some(database.clone()),
+        KnownDatabase::One(database) => return Some(Database::clone(database)),
         KnownDatabase::None => "`postgres` names no `url`, and no method of `identity` asks a database",
         KnownDatabase::Several => {
             "`postgres` names no `url`, and the methods of `identity` ask several databases"
