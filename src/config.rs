@@ -24,6 +24,7 @@ mod jwt;
 mod keys;
 mod leaving;
 mod limits;
+mod logs;
 mod merge;
 mod moment;
 mod network;

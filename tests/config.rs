@@ -8,6 +8,8 @@
     reason = "tests fail by panicking"
 )]
 
+#[path = "config/seeing.rs"]
+mod seeing;
 #[path = "config/support.rs"]
 mod support;
 

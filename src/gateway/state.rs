@@ -13,9 +13,11 @@ use super::drain::Drain;
 use super::request_id::RequestIds;
 use super::tls::Certificates;
 use crate::admin::Metrics;
+use crate::admin::decisions::{Asked, RouteCounts};
 use crate::clock::Clock;
 use crate::hub::fetch::SharedFetch;
 use crate::hub::{Fetch, Hub, LoadSettings, Upstream};
+use crate::journal::Journal;
 use crate::limits::{LimitSettings, Limits};
 use crate::revocation::Revocations;
 use crate::tenant::Snapshot;
@@ -93,6 +95,8 @@ pub struct Parts {
     pub head_limits: HeadLimits,
     /// What is revoked.
     pub revocations: Arc<Revocations>,
+    /// The logs of requests.
+    pub journal: Journal,
     /// Bytes of answers that are kept.
     pub hub_bytes_max: usize,
     /// How much each may ask for.
@@ -118,6 +122,10 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     /// What is revoked.
     pub revocations: Arc<Revocations>,
+    /// The logs of requests.
+    pub journal: Journal,
+    /// Where requests are counted that are for nobody here.
+    pub nowhere: Arc<RouteCounts>,
     /// Connections to upstreams.
     pub fetch: SharedFetch,
     /// What is shared.
@@ -147,6 +155,7 @@ impl State {
             body_limits,
             head_limits,
             revocations,
+            journal,
             hub_bytes_max,
             limits,
             loads,
@@ -165,8 +174,10 @@ impl State {
             replacements: watch::Sender::new(()),
             drain: Drain::default(),
             clock,
+            nowhere: metrics.decisions.route(None, Asked::Nothing, &"".into()),
             metrics,
             revocations,
+            journal,
             fetch,
             hub,
             limits,

@@ -185,6 +185,8 @@ fn differing(before: &ServerSettings, now: &ServerSettings) -> Vec<&'static str>
             "revocations",
             format!("{:?}", before.revocations) != format!("{:?}", now.revocations),
         ),
+        ("logs", before.logs != now.logs),
+        ("metrics", before.metrics != now.metrics),
         ("health", before.health != now.health),
         ("limits", before.limits != now.limits),
     ];

@@ -1,0 +1,19 @@
+//! What operators see: logs, metrics, the status page, and that no secret is in any of it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice
+)]
+
+mod support;
+
+#[path = "observability/journal.rs"]
+mod journal;
+#[path = "observability/logs.rs"]
+mod logs;
+#[path = "observability/metrics.rs"]
+mod metrics;
+#[path = "operations/program.rs"]
+mod program;
