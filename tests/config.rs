@@ -8,8 +8,6 @@
     reason = "tests fail by panicking"
 )]
 
-#[path = "config/seeing.rs"]
-mod seeing;
 #[path = "config/support.rs"]
 mod support;
 
@@ -37,5 +35,7 @@ mod refused;
 mod routes;
 #[path = "config/secrets.rs"]
 mod secrets;
+#[path = "config/seeing.rs"]
+mod seeing;
 #[path = "config/tls.rs"]
 mod tls;

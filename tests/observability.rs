@@ -15,5 +15,6 @@ mod journal;
 mod logs;
 #[path = "observability/metrics.rs"]
 mod metrics;
+#[allow(dead_code, reason = "other tests need more of it")]
 #[path = "operations/program.rs"]
 mod program;

@@ -51,7 +51,7 @@ fn what_is_no_place_for_a_log_and_no_number_of_series_is_refused() {
             "logs: { access: access.log }\n",
             "{ file: /var/log/shapegate/access.log }",
         ),
-        ("logs: { access: { path: a } }\n", "`access` lacks `file`"),
+        ("logs: { access: { path: a } }\n", "`access` lacks the key `file`"),
         ("logs: { acces: stdout }\n", "did you mean `access`?"),
         ("logs: stdout\n", "`logs` must be a map"),
         ("logs: { access: { file: '' } }\n", "`file` is blank"),

@@ -45,8 +45,8 @@ async fn decisions_are_counted_by_route_rule_and_reason() {
             r#"{decision="allow",endpoint="shape",reason="rules[0]",route="items"} 1"#,
             r#"{decision="allow",endpoint="shape",reason="rules[0]",route="users"} 1"#,
             r#"{decision="allow",endpoint="shape",reason="rules[1]",route="users"} 2"#,
-            r#"{decision="deny",endpoint="none",reason="malformed_request",route=""} 1"#,
             r#"{decision="deny",endpoint="none",reason="not_found",route=""} 1"#,
+            r#"{decision="deny",endpoint="none",reason="parameter_duplicate",route=""} 1"#,
             r#"{decision="deny",endpoint="shape",reason="forbidden",route="users"} 1"#,
             r#"{decision="deny",endpoint="shape",reason="token_missing",route="users"} 1"#,
         ]
