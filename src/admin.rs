@@ -9,6 +9,7 @@ mod pages;
 pub mod readiness;
 mod revocations;
 mod series;
+mod status;
 mod token;
 
 pub use metrics::Metrics;

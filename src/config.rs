@@ -15,6 +15,7 @@ mod carrier;
 mod client;
 mod conflicts;
 mod cors;
+mod discreet;
 mod electric;
 mod files;
 mod gatekeeper;

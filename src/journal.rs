@@ -58,6 +58,11 @@ impl JournalMetrics {
         })
     }
 
+    /// Lines that were lost: those left out on purpose aside.
+    pub fn lost(&self) -> u64 {
+        self.queue_full.get() + self.failed.get()
+    }
+
     /// Shows all of it in `registry`.
     ///
     /// # Errors

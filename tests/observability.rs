@@ -9,6 +9,11 @@
 
 mod support;
 
+#[path = "observability/dashboards.rs"]
+mod dashboards;
+#[allow(dead_code, reason = "other tests need more of it")]
+#[path = "authorizers/fake.rs"]
+mod fake;
 #[path = "observability/journal.rs"]
 mod journal;
 #[path = "observability/logs.rs"]
@@ -18,3 +23,7 @@ mod metrics;
 #[allow(dead_code, reason = "other tests need more of it")]
 #[path = "operations/program.rs"]
 mod program;
+#[path = "observability/secrets.rs"]
+mod secrets;
+#[path = "observability/status.rs"]
+mod status;

@@ -99,6 +99,11 @@ impl UnauthorizedLoops {
         }
     }
 
+    /// How many there were when that was last looked for.
+    pub fn count(&self) -> i64 {
+        self.now.get()
+    }
+
     /// Takes the number of this moment.
     pub fn take(&self, now: Monotonic) {
         let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);

@@ -112,6 +112,10 @@ impl Metrics {
             authorizers: AuthorizerMetrics::new()?,
             revocations: RevocationMetrics::new()?,
         };
+        // From the beginning, so that the first one is an increase.
+        for limit in ["connections_max", "connections_per_address_max", "head_timeout"] {
+            metrics.connections_refused.with_label_values(&[limit]);
+        }
         metrics.register()?;
         Ok(metrics)
     }

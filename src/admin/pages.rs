@@ -15,10 +15,10 @@ pub(super) fn answer(state: &State, page: Page, head: &RequestHeader) -> Reply {
             Reply::text(status, text)
         }
         Page::Metrics => match rendered(state) {
-            Ok(text) => Reply::text(StatusCode::OK, text),
+            Ok(text) => Reply::metrics(text),
             Err(error) => Reply::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
         },
-        Page::Revocations => Reply::text(StatusCode::NOT_FOUND, "elsewhere\n"),
+        Page::Status | Page::Revocations => Reply::text(StatusCode::NOT_FOUND, "elsewhere\n"),
     }
 }
 

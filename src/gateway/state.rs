@@ -1,6 +1,6 @@
 //! What every request shares.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use quick_cache::sync::Cache;
@@ -19,6 +19,7 @@ use crate::hub::fetch::SharedFetch;
 use crate::hub::{Fetch, Hub, LoadSettings, Upstream};
 use crate::journal::Journal;
 use crate::limits::{LimitSettings, Limits};
+use crate::reload::Standing;
 use crate::revocation::Revocations;
 use crate::tenant::Snapshot;
 
@@ -114,6 +115,7 @@ pub struct State {
     /// What TLS is served with.
     pub certificates: Arc<Certificates>,
     replacements: watch::Sender<()>,
+    standing: Mutex<Standing>,
     /// Whether the process is going away.
     pub drain: Drain,
     /// The clocks.
@@ -172,6 +174,7 @@ impl State {
             changes: watch::Sender::new(0),
             certificates: Arc::default(),
             replacements: watch::Sender::new(()),
+            standing: Mutex::default(),
             drain: Drain::default(),
             clock,
             nowhere: metrics.decisions.route(None, Asked::Nothing, &"".into()),
@@ -200,6 +203,19 @@ impl State {
         let before = self.loaded.swap(Arc::clone(&next));
         before.end_all_but(&next.snapshot);
         self.replacements.send_replace(());
+    }
+
+    /// How what is served stands to the files that it is made from.
+    pub fn standing(&self) -> Standing {
+        self.standing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Takes over how it stands now.
+    pub fn note_standing(&self, change: impl FnOnce(&mut Standing)) {
+        change(&mut self.standing.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Has everybody who waits judged anew: what was permitted may be permitted no longer.

@@ -8,7 +8,7 @@ use http::header;
 use pingora_proxy::Session;
 use shapegate_core::code::{Code, Refusal};
 use shapegate_core::permit::Allowed;
-use shapegate_core::request::{Asked, Offset};
+use shapegate_core::request::{Asked, Offset, Verb};
 use shapegate_core::time::{Monotonic, Now};
 
 use super::admit::{Admission, address_of, target};
@@ -87,10 +87,21 @@ impl Told {
 
     /// This is what it asks for, at `now`.
     pub fn asks(&mut self, asked: &Asked, now: Now) {
-        let whole = asked.position.offset == Offset::Beginning && asked.subset.is_none();
-        self.snapshot_since = whole.then_some(now.monotonic);
+        // What a body asks for has not been read yet, and nothing but a subset can.
+        let subset = asked.subset.is_some() || asked.verb == Verb::Post;
+        let snapshot = asked.verb == Verb::Get && !subset && asked.position.offset == Offset::Beginning;
+        self.snapshot_since = snapshot.then_some(now.monotonic);
+        self.note_asked(asked, subset);
+    }
+
+    /// This is what it wants signed.
+    pub fn asks_to_sign(&mut self, asked: &Asked) {
+        self.note_asked(asked, false);
+    }
+
+    fn note_asked(&mut self, asked: &Asked, subset: bool) {
         if let Some(story) = &mut self.story {
-            story.asked = Some(AskedFor::of(asked));
+            story.asked = Some(AskedFor::of(asked, subset));
         }
     }
 

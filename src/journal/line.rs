@@ -140,11 +140,11 @@ pub struct AskedFor {
 }
 
 impl AskedFor {
-    /// What `asked` says.
-    pub fn of(asked: &Asked) -> Self {
+    /// What `asked` says, and whether it asks for a subset of that.
+    pub fn of(asked: &Asked, subset: bool) -> Self {
         Self {
             definition: asked.definition.clone(),
-            subset: asked.subset.is_some(),
+            subset,
         }
     }
 }
@@ -303,7 +303,7 @@ mod tests {
 
     fn asked(query: &str) -> String {
         let asked = Asked::parse(Verb::Get, query, &Declared::default()).unwrap();
-        serde_json::to_string(&AskedFor::of(&asked)).unwrap()
+        serde_json::to_string(&AskedFor::of(&asked, false)).unwrap()
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub(super) async fn mint(
     let head = session.req_header();
     let (_, query) = target(head)?;
     let mut asked = Asked::to_sign(table, query, content, shape.declared())?;
-    ctx.told.asks(&asked, now);
+    ctx.told.asks_to_sign(&asked);
     let captures = shape.captured(&mut asked)?;
     let facts = RequestFacts {
         method: head.method.as_str(),
