@@ -54,7 +54,9 @@ fn is_written(key: &str, value: &str) -> bool {
     }
     match value.strip_prefix('{') {
         // A name that is misspelled may well have a secret beside it.
-        Some(inside) => !SOURCES.iter().any(|source| inside.trim_start().starts_with(source)),
+        Some(inside) => !SOURCES
+            .iter()
+            .any(|source| inside.trim_start().starts_with(source)),
         None => !value.is_empty() && !value.starts_with('#'),
     }
 }

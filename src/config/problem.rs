@@ -186,12 +186,7 @@ fn render_place(out: &mut String, span: Span, sources: &Sources) {
     let carets = "^".repeat(span.length.clamp(1, room));
     _ = writeln!(out, "{:margin$} |", "");
     _ = writeln!(out, "{} | {}", span.line, shown.trim_end());
-    _ = writeln!(
-        out,
-        "{:margin$} | {:indent$}{carets}",
-        "",
-        "",
-    );
+    _ = writeln!(out, "{:margin$} | {:indent$}{carets}", "", "",);
 }
 
 /// Control characters never reach a terminal: one character stays one, so that carets fit.

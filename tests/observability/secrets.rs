@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,6 +23,7 @@ use crate::support::token::{IDENTITY, now, sign, token};
 /// What is secret, by what it is.
 type Canaries = BTreeMap<&'static str, String>;
 
+const USERS: &str = "/api/shapes/users?offset=-1";
 const ADMIN_TOKEN: &str = "canary-of-the-admin-token-0123456789";
 const WRITTEN: &str = "canary-written-in-the-configuration-0123456789";
 const AUTHORIZER_TOKEN: &str = "canary-of-the-authoriser-0123456789";
@@ -103,96 +105,65 @@ impl World {
         answer
     }
 
+    async fn get(&mut self, target: &str, token: Option<&str>) {
+        self.ask("GET", target, token, &[], "").await;
+    }
+
     /// Requests of every kind, most of them refused.
     async fn traffic(&mut self) {
         let user = token(json!({ "org_id": 1, "email": "canary-claim@example.test", "jti": "id" }));
         let expired = token(json!({ "org_id": 1, "exp": now() - 600, "iat": now() - 1200 }));
         let numbers = token(json!({ "org_id": 1, "email": ["canary-claim-in-a-list"] }));
-        let cookie = sign(
-            &json!({ "alg": "HS256", "typ": "JWT" }),
-            &json!({ "iss": "https://second.test", "aud": "sync", "sub": "u" }),
-        );
-        parts(
-            &mut self.canaries,
-            ["claims of a user", "signature of a user"],
-            &user,
-        );
-        parts(
-            &mut self.canaries,
-            ["expired claims", "expired signature"],
-            &expired,
-        );
+        let canaries = &mut self.canaries;
+        parts(canaries, ["claims of a user", "signature of a user"], &user);
+        parts(canaries, ["expired claims", "expired signature"], &expired);
+        for more in [
+            "&where=name%20%3D%20'canary-value'&x=canary-unknown",
+            "&where=name%20%3D%3D%20'canary-value'",
+            "&secret=canary-guessed",
+            "&table=canary_table'",
+        ] {
+            self.get(&format!("{USERS}{more}"), Some(&user)).await;
+        }
+        for bad in [&expired, &numbers, "canary-opaque-token", "canary.no.token"] {
+            self.get(USERS, Some(bad)).await;
+        }
+        self.get("/api/shapes/items?offset=-1", Some(&user)).await;
+        self.bodies(&user).await;
+        self.other_carriers().await;
+        self.mint(&user).await;
+        let wrong = Misbehaviour::always(Fault::Unauthorized);
+        self.program.origin.misbehave(wrong);
+        self.get(&format!("{USERS}&where=id%20%3D%201"), Some(&user))
+            .await;
+        self.program.origin.behave();
+    }
+
+    async fn bodies(&mut self, user: &str) {
+        let json = [("content-type", "application/json")];
+        for body in [
+            r#"{"where":"name = 'canary-value'","limit":5}"#,
+            r#"{"where":"canary-value'"}"#,
+        ] {
+            self.ask("POST", USERS, Some(user), &json, body).await;
+        }
+    }
+
+    async fn other_carriers(&mut self) {
+        let claims = json!({ "iss": "https://second.test", "aud": "sync", "sub": "u" });
+        let cookie = sign(&json!({ "alg": "HS256", "typ": "JWT" }), &claims);
         parts(
             &mut self.canaries,
             ["cookie's claims", "cookie's signature"],
             &cookie,
         );
-        let users = "/api/shapes/users?offset=-1";
-        let narrowed = format!("{users}&where=name%20%3D%20'canary-value'&x=canary-unknown");
-        self.ask("GET", &narrowed, Some(&user), &[], "").await;
-        self.ask(
-            "GET",
-            &format!("{users}&where=name%20%3D%3D%20'canary-value'"),
-            Some(&user),
-            &[],
-            "",
-        )
-        .await;
-        self.ask(
-            "GET",
-            &format!("{users}&secret=canary-guessed"),
-            Some(&user),
-            &[],
-            "",
-        )
-        .await;
-        self.ask(
-            "GET",
-            &format!("{users}&table=canary_table'"),
-            Some(&user),
-            &[],
-            "",
-        )
-        .await;
-        for bad in [&expired, &numbers, "canary-opaque-token", "canary.no.token"] {
-            self.ask("GET", users, Some(bad), &[], "").await;
+        let cookie = format!("session={cookie}");
+        for header in [
+            ("cookie", &*cookie),
+            ("authorization", "Basic Y2FuYXJ5OmNhbmFyeQ=="),
+        ] {
+            self.ask("GET", USERS, None, &[header], "").await;
         }
-        self.ask(
-            "GET",
-            users,
-            None,
-            &[("cookie", &format!("session={cookie}"))],
-            "",
-        )
-        .await;
-        self.ask(
-            "GET",
-            users,
-            None,
-            &[("authorization", "Basic Y2FuYXJ5OmNhbmFyeQ==")],
-            "",
-        )
-        .await;
-        let subset = r#"{"where":"name = 'canary-value'","limit":5}"#;
-        let json = [("content-type", "application/json")];
-        self.ask("POST", users, Some(&user), &json, subset).await;
-        self.ask("POST", users, Some(&user), &json, r#"{"where":"canary-value'"}"#)
-            .await;
-        self.ask("GET", "/api/shapes/items?offset=-1", Some(&user), &[], "")
-            .await;
-        self.mint(&user).await;
-        self.program
-            .origin
-            .misbehave(Misbehaviour::always(Fault::Unauthorized));
-        self.ask(
-            "GET",
-            "/api/shapes/users?offset=-1&a=1&where=id%20%3D%201",
-            Some(&user),
-            &[],
-            "",
-        )
-        .await;
-        self.program.origin.behave();
     }
 
     async fn mint(&mut self, user: &str) {
@@ -334,23 +305,22 @@ async fn s4_no_secret_is_in_anything_that_comes_out() {
         "{codes:?}"
     );
     fs::write(&config, text).unwrap();
-    let printed = tokio::task::spawn_blocking(move || {
-        let mut command = crate::program::command("check", &config);
-        command
-            .arg("--print")
-            .env("ADMIN_TOKEN", ADMIN_TOKEN)
-            .env("AUTHORIZER_TOKEN", AUTHORIZER_TOKEN);
-        command.output().unwrap()
-    });
-    let printed = soon(printed).await.unwrap();
-    assert!(
-        printed.status.success(),
-        "{}",
-        String::from_utf8_lossy(&printed.stderr)
-    );
-    assert_clean(
-        "what `check --print` prints",
-        &String::from_utf8_lossy(&printed.stdout),
-        &canaries,
-    );
+    let printed = soon(tokio::task::spawn_blocking(move || printed(&config)))
+        .await
+        .unwrap();
+    assert_clean("what `check --print` prints", &printed, &canaries);
+}
+
+fn printed(config: &Path) -> String {
+    let mut command = crate::program::command("check", config);
+    command
+        .arg("--print")
+        .env("ADMIN_TOKEN", ADMIN_TOKEN)
+        .env("AUTHORIZER_TOKEN", AUTHORIZER_TOKEN);
+    let output = command.output().unwrap();
+    let (out, err) = [output.stdout, output.stderr]
+        .map(|bytes| String::from_utf8(bytes).unwrap())
+        .into();
+    assert!(output.status.success(), "{err}");
+    out + &err
 }

@@ -58,7 +58,10 @@ async fn it_tells_how_the_process_stands_without_loading_or_running_anything() {
     let received = program.origin.received();
     assert!(!received.is_empty());
     for asked in received {
-        assert_eq!(asked.target, "/v1/health", "only its health is asked for, without the secret");
+        assert_eq!(
+            asked.target, "/v1/health",
+            "only its health is asked for, without the secret"
+        );
     }
 }
 
