@@ -1,6 +1,6 @@
 //! What every request shares.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use quick_cache::sync::Cache;
@@ -13,10 +13,13 @@ use super::drain::Drain;
 use super::request_id::RequestIds;
 use super::tls::Certificates;
 use crate::admin::Metrics;
+use crate::admin::decisions::{Asked, RouteCounts};
 use crate::clock::Clock;
 use crate::hub::fetch::SharedFetch;
 use crate::hub::{Fetch, Hub, LoadSettings, Upstream};
+use crate::journal::Journal;
 use crate::limits::{LimitSettings, Limits};
+use crate::reload::Standing;
 use crate::revocation::Revocations;
 use crate::tenant::Snapshot;
 
@@ -93,6 +96,8 @@ pub struct Parts {
     pub head_limits: HeadLimits,
     /// What is revoked.
     pub revocations: Arc<Revocations>,
+    /// The logs of requests.
+    pub journal: Journal,
     /// Bytes of answers that are kept.
     pub hub_bytes_max: usize,
     /// How much each may ask for.
@@ -110,6 +115,7 @@ pub struct State {
     /// What TLS is served with.
     pub certificates: Arc<Certificates>,
     replacements: watch::Sender<()>,
+    standing: Mutex<Standing>,
     /// Whether the process is going away.
     pub drain: Drain,
     /// The clocks.
@@ -118,6 +124,10 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     /// What is revoked.
     pub revocations: Arc<Revocations>,
+    /// The logs of requests.
+    pub journal: Journal,
+    /// Where requests are counted that are for nobody here.
+    pub nowhere: Arc<RouteCounts>,
     /// Connections to upstreams.
     pub fetch: SharedFetch,
     /// What is shared.
@@ -147,6 +157,7 @@ impl State {
             body_limits,
             head_limits,
             revocations,
+            journal,
             hub_bytes_max,
             limits,
             loads,
@@ -163,10 +174,13 @@ impl State {
             changes: watch::Sender::new(0),
             certificates: Arc::default(),
             replacements: watch::Sender::new(()),
+            standing: Mutex::default(),
             drain: Drain::default(),
             clock,
+            nowhere: metrics.decisions.route(None, Asked::Nothing, &"".into()),
             metrics,
             revocations,
+            journal,
             fetch,
             hub,
             limits,
@@ -189,6 +203,19 @@ impl State {
         let before = self.loaded.swap(Arc::clone(&next));
         before.end_all_but(&next.snapshot);
         self.replacements.send_replace(());
+    }
+
+    /// How what is served stands to the files that it is made from.
+    pub fn standing(&self) -> Standing {
+        self.standing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Takes over how it stands now.
+    pub fn note_standing(&self, change: impl FnOnce(&mut Standing)) {
+        change(&mut self.standing.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Has everybody who waits judged anew: what was permitted may be permitted no longer.
