@@ -1,4 +1,8 @@
 //! A CEL expression: compiled and proven harmless at load, evaluated by reference.
+mod readings;
+
+pub use readings::Reading;
+
 use cel::IdedExpr;
 use cel::common::value::CowVal;
 use cel::parser::Parser;
