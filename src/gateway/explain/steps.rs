@@ -1,5 +1,7 @@
 //! The steps, in the order of admission.
 
+mod minting;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
