@@ -1,4 +1,6 @@
 //! A CEL expression: compiled and proven harmless at load, evaluated by reference.
+mod readings;
+
 use std::sync::Arc;
 
 use cel::IdedExpr;
@@ -11,6 +13,8 @@ use super::error::Fault;
 use super::guard::Known;
 use crate::limits;
 use crate::memo::Memo;
+
+pub use readings::Reading;
 
 /// An expression that passed every check at load.
 #[derive(Debug)]
