@@ -25,6 +25,7 @@ mod jws;
 mod keys;
 mod mapping;
 mod memory;
+mod metrics;
 mod naming;
 mod opaque;
 pub mod provider;
@@ -54,6 +55,7 @@ pub use jws::{HEADER_BYTES_MAX, TOKEN_BYTES_MAX};
 pub use keys::{JWKS_KEYS_MAX, KEY_FILE_BYTES_MAX, KID_BYTES_MAX, KeyError, KeySource, KeyWarning};
 pub use mapping::{ClaimKind, ClaimMapping, ClaimMappingError, ClaimPath, ClaimPathError, PATH_MEMBERS_MAX};
 pub use memory::MemoryLimits;
+pub use metrics::IdentityMetrics;
 pub use naming::claimed;
 
 pub(crate) use awaited::AwaitedKeys;
@@ -69,7 +71,7 @@ use claims::Claims;
 use issuer::Verified;
 use memory::KnownUser;
 use opaque::{Chosen, Opaque};
-use provider::{Ended, Provider, ProviderSource};
+use provider::{Ended, Provider};
 use remote::RemoteKeys;
 
 /// Issuers of one tenant; more are refused.
@@ -83,7 +85,7 @@ pub struct IdentitySources {
     /// The claims of the user that everybody is who sends no credential. Insecure, for development.
     pub dev_user: Option<BTreeMap<Arc<str>, Value>>,
     /// Whoever is asked about credentials that say nothing themselves.
-    pub providers: Vec<ProviderSource>,
+    pub providers: Vec<Arc<Provider>>,
     /// Keys that are known by their hashes, and what carries them.
     pub api_keys: Option<(Vec<Carrier>, Vec<ApiKey>)>,
     /// The cookies that carry tokens, besides `Authorization`.
@@ -151,6 +153,15 @@ enum Asked<'m> {
 }
 
 impl Pending<'_> {
+    /// The method that is asked, as the configuration spells it.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        match &self.0 {
+            Asked::Provider(provider, _) => provider.name(),
+            Asked::Keys(..) => "jwt",
+        }
+    }
+
     /// Asks, and waits no longer than the method's timeout. Giving up does not take the question back.
     ///
     /// # Errors
@@ -177,8 +188,8 @@ pub struct IdentityWarning {
 
 /// The methods by which one tenant's users are known.
 ///
-/// New keys or rules are a new one of these, which remembers nothing: what an old key vouched for ends with
-/// the old one.
+/// New keys or rules are a new one of these, which remembers no token: what an old key vouched for ends with
+/// the old one. What a provider has said belongs to the provider.
 pub struct IdentityMethods {
     issuers: HashMap<Arc<str>, Issuer>,
     opaque: Opaque,

@@ -6,6 +6,7 @@ use shapegate_core::code::Code;
 use super::readiness::KeyAges;
 use crate::authorizer::AuthorizerMetrics;
 use crate::hub::HubMetrics;
+use crate::identity::IdentityMetrics;
 use crate::limits::LimitMetrics;
 use crate::reload::ReloadMetrics;
 use crate::revocation::RevocationMetrics;
@@ -35,6 +36,8 @@ pub struct Metrics {
     pub hub: HubMetrics,
     /// What reloading counts.
     pub reload: ReloadMetrics,
+    /// What is counted of those who are asked about users.
+    pub identity: IdentityMetrics,
     /// What authorisers are counted by.
     pub authorizers: AuthorizerMetrics,
     /// What is counted of revocations.
@@ -78,6 +81,7 @@ impl Metrics {
             key_ages: KeyAges::new()?,
             hub: HubMetrics::new()?,
             reload: ReloadMetrics::new()?,
+            identity: IdentityMetrics::new()?,
             authorizers: AuthorizerMetrics::new()?,
             revocations: RevocationMetrics::new()?,
         };
@@ -97,6 +101,7 @@ impl Metrics {
         self.reload.register(&self.registry)?;
         self.limits.register(&self.registry)?;
         self.key_ages.register(&self.registry)?;
+        self.identity.register(&self.registry)?;
         self.authorizers.register(&self.registry)?;
         self.hub.register(&self.registry)?;
         self.revocations.register(&self.registry)
