@@ -11,6 +11,7 @@ use super::readiness::KeyAges;
 use super::series::MetricsSettings;
 use crate::authorizer::AuthorizerMetrics;
 use crate::hub::HubMetrics;
+use crate::identity::IdentityMetrics;
 use crate::journal::JournalMetrics;
 use crate::limits::LimitMetrics;
 use crate::reload::ReloadMetrics;
@@ -54,6 +55,8 @@ pub struct Metrics {
     pub hub: HubMetrics,
     /// What reloading counts.
     pub reload: ReloadMetrics,
+    /// What is counted of those who are asked about users.
+    pub identity: IdentityMetrics,
     /// What authorisers are counted by.
     pub authorizers: AuthorizerMetrics,
     /// What is counted of revocations.
@@ -109,6 +112,7 @@ impl Metrics {
             key_ages: KeyAges::new(settings)?,
             hub: HubMetrics::new()?,
             reload: ReloadMetrics::new()?,
+            identity: IdentityMetrics::new()?,
             authorizers: AuthorizerMetrics::new()?,
             revocations: RevocationMetrics::new()?,
         };
@@ -137,6 +141,7 @@ impl Metrics {
         self.reload.register(&self.registry)?;
         self.limits.register(&self.registry)?;
         self.key_ages.register(&self.registry)?;
+        self.identity.register(&self.registry)?;
         self.authorizers.register(&self.registry)?;
         self.hub.register(&self.registry)?;
         self.revocations.register(&self.registry)
