@@ -6,13 +6,13 @@ NPM ?= npm
 NEED := scripts/need.sh
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 PROGRAMS := $(CARGO_TARGET_DIR)/debug
-SHELL_SCRIPTS := $(shell git ls-files -co --exclude-standard '*.sh' .ci/run benches/run 2>/dev/null)
+SHELL_SCRIPTS := $(shell git ls-files -co --exclude-standard '*.sh' .ci/run benches/run 'deploy/debian/scripts/*' 2>/dev/null)
 
 # Where need.sh puts a Node newer than the distribution's.
 export PATH := $(CURDIR)/target/tools/node_modules/node/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-clients test-long test-vectors bench lint
+.PHONY: help demo test test-rust test-clients test-long test-vectors bench lint deb
 # The parts of `make lint test` share one target directory: in order, not at once.
 .NOTPARALLEL:
 
@@ -35,7 +35,7 @@ test: test-rust test-clients ## all tests of every commit; test-long adds more c
 	@echo "make test-long adds: many more random cases, and authorisers with the real OPA, OpenFGA and SpiceDB"
 
 test-rust: ## the Rust tests alone
-	@$(NEED) rust build curl postgres redis systemd
+	@$(NEED) rust build curl postgres redis systemd packaging
 	$(CARGO) test --locked --workspace
 
 test-clients: ## Electric's TypeScript client against the real programs
@@ -45,13 +45,17 @@ test-clients: ## Electric's TypeScript client against the real programs
 	cd tests/clients && SHAPEGATE_PROGRAMS="$(PROGRAMS)" $(NPM) test
 
 test-long: test-clients ## before a release: many more random cases, and authorisers with the real OPA, OpenFGA and SpiceDB
-	@$(NEED) rust build curl postgres redis systemd authorization_servers
+	@$(NEED) rust build curl postgres redis systemd packaging authorization_servers
 	PROPTEST_CASES=20000 SHAPEGATE_UPGRADES=100 SHAPEGATE_STREAMS=10000 $(CARGO) test --locked --workspace
 	SHAPEGATE_AUTHORIZATION_SERVERS="$(CURDIR)/target/tools/bin" $(CARGO) test --locked --features authorization_servers --test authorizers servers
 
 test-vectors: ## Project Wycheproof's vectors: make test-vectors WYCHEPROOF=<a clone of it>
 	@$(NEED) rust build
 	WYCHEPROOF="$(abspath $(WYCHEPROOF))" $(CARGO) test --locked --features wycheproof --lib wycheproof
+
+deb: ## a Debian package, in target/debian
+	@$(NEED) rust build packaging
+	scripts/deb.sh
 
 bench: ## micro benchmarks, then side by side with peers
 	@$(NEED) rust build bench

@@ -162,6 +162,21 @@ need_systemd() {
     have systemd-analyze || install_stopped "systemd-analyze" systemd
 }
 
+# What the Debian package is made and tried with. cargo-deb is built once, without optimisation: it only copies.
+cargo_deb_version=3.8.0
+
+need_packaging() {
+    { have dpkg-deb && have dpkg-shlibdeps && have fakeroot && have strip; } ||
+        install "dpkg's tools and fakeroot" dpkg-dev fakeroot binutils
+    have systemd-sysusers || install_stopped "systemd-sysusers" systemd
+    have deb-systemd-helper || install "deb-systemd-helper" init-system-helpers
+    [ "$("$tools/bin/cargo-deb" --version 2>/dev/null)" = "cargo-deb $cargo_deb_version" ] && return
+    say "building cargo-deb $cargo_deb_version (once)"
+    cargo install --quiet --locked --debug --no-default-features --version "$cargo_deb_version" \
+        --root "$tools" --target-dir "$tools/build" cargo-deb >&2
+    rm -rf "$tools/build"
+}
+
 need_shellcheck() {
     have shellcheck || install "shellcheck" shellcheck
 }
@@ -221,10 +236,10 @@ need_authorization_servers() {
     build_go spicedb github.com/authzed/spicedb "$spicedb_version" ./cmd/spicedb
 }
 
-[ $# -gt 0 ] || die "usage: scripts/need.sh rust|rust_lints|build|curl|node|postgres|redis|systemd|shellcheck|bench|authorization_servers ..."
+[ $# -gt 0 ] || die "usage: scripts/need.sh rust|rust_lints|build|curl|node|postgres|redis|systemd|packaging|shellcheck|bench|authorization_servers ..."
 for group in "$@"; do
     case $group in
-    rust | rust_lints | build | curl | node | postgres | redis | systemd | shellcheck | bench | authorization_servers) "need_$group" ;;
+    rust | rust_lints | build | curl | node | postgres | redis | systemd | packaging | shellcheck | bench | authorization_servers) "need_$group" ;;
     *) die "no such group: $group" ;;
     esac
 done

@@ -1,6 +1,7 @@
-//! The command line: `serve`, `upgrade`, `check`, `keys` and `demo`, a file a command.
+//! The command line, a file a command.
 
 mod check;
+mod completions;
 mod demo;
 mod keys;
 mod output;
@@ -40,6 +41,10 @@ enum Command {
     Keys(keys::KeysCommand),
     /// Try it out: a gateway before a small stand-in for Electric, with data and users to play with.
     Demo(demo::DemoArguments),
+    /// Print a script with which a shell completes the command line.
+    Completions(completions::CompletionsArguments),
+    /// Print the manual page, in roff.
+    Man(completions::ManArguments),
 }
 
 /// The configuration files of a command.
@@ -59,6 +64,8 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Keys(command) => keys::run(&command),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Completions(arguments) => completions::completions(&arguments),
+        Command::Man(arguments) => completions::man(&arguments),
     }
 }
 

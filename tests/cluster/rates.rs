@@ -106,7 +106,11 @@ async fn what_is_refused_here_asks_nobody_and_what_was_refused_is_remembered() {
 #[tokio::test]
 async fn a_greater_rate_is_asked_for_by_the_second() {
     let redis = Redis::start().await;
-    let here = timeless(&redis, "per_subject: { requests_per_minute: 600, new_shapes_per_minute: none }").await;
+    let here = timeless(
+        &redis,
+        "per_subject: { requests_per_minute: 600, new_shapes_per_minute: none }",
+    )
+    .await;
     for _ in 0..40 {
         assert_eq!(asks(&here, 1).await.0, 200);
     }
@@ -123,7 +127,11 @@ async fn nobody_is_asked_where_nothing_is_limited_or_nobody_else_could_know_who_
         assert_eq!(asks(&here, 1).await.0, 200);
     }
     assert!(questions(&here) < 0.1);
-    let nameless = timeless(&redis, "per_subject: { requests_per_minute: 2, new_shapes_per_minute: none }").await;
+    let nameless = timeless(
+        &redis,
+        "per_subject: { requests_per_minute: 2, new_shapes_per_minute: none }",
+    )
+    .await;
     let token = token(json!({ "sub": null, "org_id": 1 }));
     let mut statuses = Vec::new();
     for _ in 0..3 {

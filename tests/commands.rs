@@ -1,0 +1,16 @@
+//! The commands that answer and end, as they are typed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice
+)]
+
+mod support;
+
+#[path = "commands/program.rs"]
+mod program;
+
+#[path = "commands/manuals.rs"]
+mod manuals;
