@@ -37,7 +37,7 @@ async fn ask(program: &Program, method: &str, body: &str) -> Answer {
 
 #[tokio::test]
 async fn what_operators_revoke_at_one_program_ends_polls_at_another_and_outlives_both() {
-    let mut redis = Redis::with(&[], Some(PASSWORD)).await;
+    let redis = Redis::with(&[], Some(PASSWORD)).await;
     let (here, there) = (program(&redis).await, program(&redis).await);
     let token = member(1);
     let first = there.get(TARGET, Some(&token)).await;
@@ -76,6 +76,17 @@ async fn what_operators_revoke_at_one_program_ends_polls_at_another_and_outlives
         );
     }
 
+}
+
+#[tokio::test]
+async fn programs_serve_without_redis_and_say_so_and_tell_each_other_once_it_is_back() {
+    let mut redis = Redis::with(&[], Some(PASSWORD)).await;
+    let (here, there) = (program(&redis).await, program(&redis).await);
+    let token = member(1);
+    ask(&here, "POST", r#"{ "subject": "user_of_1" }"#).await;
+    there
+        .until_metric("shapegate_revocations{source=\"cluster\"}", 1.0)
+        .await;
     redis.kill();
     for program in [&here, &there] {
         program.until_metric("shapegate_cluster_up ", 0.0).await;
