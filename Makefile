@@ -38,7 +38,7 @@ test-rust: ## the Rust tests alone
 	@$(NEED) rust build curl postgres redis systemd packaging
 	$(CARGO) test --locked --workspace
 
-test-clients: ## Electric's TypeScript client against the real programs
+test-clients: ## Electric's TypeScript client, and a certified OpenID provider, with the real programs
 	@$(NEED) rust build node
 	$(CARGO) build --locked --workspace --bins
 	cd tests/clients && $(NPM) ci

@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-node_major_min=18
+node_major_min=22
 # Installed below target/ where the distribution's own Node is older than that.
 node_fallback=22.20.0
 tools=target/tools

@@ -15,6 +15,7 @@ mod ndjson;
 mod object;
 mod opa;
 mod openfga;
+mod postgres;
 mod relation;
 mod service;
 mod spicedb;
@@ -29,6 +30,7 @@ pub use self::metrics::AuthorizerMetrics;
 pub use self::object::{ObjectSetting, SubjectSetting};
 pub use self::opa::Opa;
 pub use self::openfga::{OpenFga, OpenFgaCheck, OpenFgaList};
+pub use self::postgres::{PARAMETERS_MAX, PostgresAuthorizer};
 pub use self::relation::{ALLOWED, IDS};
 pub use self::service::{ANSWER_BYTES_MAX, ServiceSettings, ServiceUrl};
 pub use self::spicedb::{Consistency, SpiceDb, SpiceDbCheck, SpiceDbLookup};
@@ -42,12 +44,15 @@ use std::time::Duration;
 use shapegate_core::clause::Filter;
 use shapegate_core::code::Refusal;
 use shapegate_core::identifier::ColumnSet;
+use shapegate_core::policy::AuthorizerSource;
 use shapegate_core::value::Value;
 
 use self::gather::Remembered;
 use self::key::Key;
 use self::service::{Exchange, Json, Service};
 use crate::clock::Clock;
+use crate::interner::Interner;
+use crate::postgres::{Pools, Postgres, QueryError};
 use crate::questions::{QuestionLimits, Questions};
 
 /// The default of how long a yes is remembered.
@@ -102,8 +107,17 @@ impl Default for Terms {
 }
 
 /// Whom a shape's authoriser is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
+    /// A service, and where it is.
+    Service(ServiceKind, ServiceSettings),
+    /// A database.
+    Postgres(PostgresAuthorizer),
+}
+
+/// What a service speaks.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ServiceKind {
     /// A service that speaks our JSON.
     Http(HttpAuthorizer),
     /// A service for the `auth_request` of proxies.
@@ -120,6 +134,15 @@ impl Kind {
     /// Its name in the configuration.
     #[must_use]
     pub fn name(&self) -> &'static str {
+        match self {
+            Self::Service(service, _) => service.name(),
+            Self::Postgres(_) => "postgres",
+        }
+    }
+}
+
+impl ServiceKind {
+    fn name(&self) -> &'static str {
         match self {
             Self::Http(_) => "http",
             Self::ForwardAuth(_) => "forward_auth",
@@ -167,6 +190,8 @@ enum Denial {
     Malformed,
     /// What they may have is more than fits into a shape's definition.
     TooLarge,
+    /// It answers what is no answer, for this question: its operator's fault.
+    Unusable,
 }
 
 /// What an authoriser found out.
@@ -201,19 +226,52 @@ impl Tools<'_> {
 
 /// Those whom one shape asks, in the order of its policy.
 #[derive(Debug, Default)]
-pub struct Authorizers(Vec<Authorizer>);
+pub struct Authorizers(Vec<Arc<Authorizer>>);
+
+/// Those whom all shapes of a process ask. One that is asked the same in the same way stays who it is when its
+/// shape is compiled again, with all that it has said and with its connections.
+#[derive(Default)]
+pub struct AuthorizerBook(Interner<Authorizer>);
 
 /// Somebody who is asked.
 struct Authorizer {
     number: u64,
-    /// As rules name its facts.
-    name: Option<Arc<str>>,
     /// As the log names it: the shape's name, and its own.
     place: String,
-    kind: Kind,
-    terms: Terms,
-    service: Service,
+    source: AuthorizerSource,
+    settings: AuthorizerSettings,
+    backend: Backend,
     questions: Questions<Key, Arc<Remembered>>,
+}
+
+/// Whom an authoriser's questions go to.
+enum Backend {
+    Service(ServiceKind, Service),
+    Postgres(PostgresAuthorizer, Arc<Postgres>),
+}
+
+impl Backend {
+    /// Nobody is connected to yet.
+    fn new(settings: &AuthorizerSettings, pools: &Pools) -> Result<Self, QueryError> {
+        Ok(match settings.kind.clone() {
+            Kind::Service(kind, service) => Self::Service(kind, Service::new(service, &settings.terms)),
+            Kind::Postgres(postgres) => {
+                let pool = pools.pool(&postgres.database)?;
+                Self::Postgres(postgres, pool)
+            }
+        })
+    }
+
+    /// The question for what it is told, ready to be asked.
+    ///
+    /// # Errors
+    /// 403 for values that it cannot be asked about.
+    fn question(&self, told: &[Value], clock: &Arc<dyn Clock>) -> Result<Question, Refusal> {
+        match self {
+            Self::Service(kind, service) => kind.question(told, &Tools { service, clock }),
+            Self::Postgres(postgres, pool) => postgres.question(told, pool, clock),
+        }
+    }
 }
 
 impl fmt::Debug for Authorizer {
@@ -223,7 +281,7 @@ impl fmt::Debug for Authorizer {
 }
 
 /// Somebody to ask, as the configuration has it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AuthorizerSettings {
     /// As rules name its facts; none for the only one of a shape.
     pub name: Option<Arc<str>>,
@@ -231,22 +289,30 @@ pub struct AuthorizerSettings {
     pub kind: Kind,
     /// How it is asked.
     pub terms: Terms,
-    /// Where it is.
-    pub service: ServiceSettings,
+}
+
+impl AuthorizerBook {
+    /// Those of one shape, with what rules see of each. Nobody is connected to yet.
+    ///
+    /// # Errors
+    /// For certificates that are none.
+    pub fn authorizers<'s>(
+        &self,
+        shape: &str,
+        asked: impl IntoIterator<Item = (&'s AuthorizerSource, &'s AuthorizerSettings)>,
+        pools: &Pools,
+    ) -> Result<Authorizers, QueryError> {
+        let one = |(source, settings): (&AuthorizerSource, &AuthorizerSettings)| {
+            let same = |known: &Authorizer| known.source == *source && known.settings == *settings;
+            self.0
+                .find_or_make(shape, same, || Authorizer::new(shape, source, settings, pools))
+        };
+        let each = asked.into_iter().map(one);
+        Ok(Authorizers(each.collect::<Result<_, _>>()?))
+    }
 }
 
 impl Authorizers {
-    /// Those of one shape. Nobody is connected to yet.
-    #[must_use]
-    pub fn new(shape: &str, settings: impl IntoIterator<Item = AuthorizerSettings>) -> Self {
-        Self(
-            settings
-                .into_iter()
-                .map(|one| Authorizer::new(shape, one))
-                .collect(),
-        )
-    }
-
     /// Whether nobody is asked.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -255,13 +321,13 @@ impl Authorizers {
 }
 
 impl Authorizer {
-    fn new(shape: &str, settings: AuthorizerSettings) -> Self {
-        let AuthorizerSettings {
-            name,
-            kind,
-            terms,
-            service,
-        } = settings;
+    fn new(
+        shape: &str,
+        source: &AuthorizerSource,
+        settings: &AuthorizerSettings,
+        pools: &Pools,
+    ) -> Result<Self, QueryError> {
+        let AuthorizerSettings { name, kind, terms } = settings;
         let place = format!(
             "{shape}: authorize{}{}: {}",
             if name.is_some() { "." } else { "" },
@@ -273,19 +339,19 @@ impl Authorizer {
             waiting_max: terms.concurrency.saturating_mul(WAITING_PER_TURN),
             timeout: terms.timeout,
         };
-        Self {
+        Ok(Self {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             questions: Questions::new(place.clone(), limits),
-            name,
             place,
-            service: Service::new(service, &terms),
-            kind,
-            terms,
-        }
+            source: source.clone(),
+            backend: Backend::new(settings, pools)?,
+            settings: settings.clone(),
+        })
     }
 
     /// As metrics name it.
     fn label(&self) -> &str {
-        self.name.as_deref().unwrap_or_else(|| self.kind.name())
+        let AuthorizerSettings { name, kind, .. } = &self.settings;
+        name.as_deref().unwrap_or_else(|| kind.name())
     }
 }

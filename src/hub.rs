@@ -26,6 +26,7 @@ pub mod stream;
 pub mod underway;
 pub mod upstream;
 pub mod version;
+pub mod wire;
 
 pub use ask::{Given, Hub, Source, Wanted};
 pub use fetch::{Fetch, Fetched};

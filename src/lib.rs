@@ -10,6 +10,7 @@ pub mod gatekeeper;
 pub mod gateway;
 pub mod hub;
 pub mod identity;
+mod interner;
 pub mod limits;
 pub mod line;
 pub mod logging;

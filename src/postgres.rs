@@ -14,12 +14,14 @@ mod listen;
 mod numeric;
 mod parameter;
 mod pool;
+mod pools;
 mod tls;
 mod url;
 
 pub use error::QueryError;
 pub use listen::{Notice, Notices};
 pub use pool::{Postgres, PostgresSettings, Row};
+pub use pools::Pools;
 pub use url::{PostgresUrl, PostgresUrlError};
 
 /// Connections of one pool, where nothing else is said.

@@ -1,5 +1,6 @@
 //! A tenant compiled: routes, rules, keys, upstream; and the snapshot that requests are served with.
 
+mod authorizers;
 mod compile;
 mod directory;
 mod gatekeeper;

@@ -21,6 +21,10 @@ mod forwarding;
 mod messages;
 #[path = "authorizers/minting.rs"]
 mod minting;
+#[path = "authorizers/postgres.rs"]
+mod postgres;
+#[path = "authorizers/reloading.rs"]
+mod reloading;
 #[path = "authorizers/remembering.rs"]
 mod remembering;
 #[cfg(feature = "authorization_servers")]

@@ -13,7 +13,7 @@ use shapegate_core::value::Value;
 use super::key::Key;
 use super::memory::{MEMORY_BYTES_MAX, Memory};
 use super::metrics::{AuthorizerMetrics, Outcome};
-use super::{Authorizer, Authorizers, Denial, FORBIDDEN, Reply, TTL_MIN, Tools};
+use super::{Authorizer, Authorizers, Denial, FORBIDDEN, Reply, TTL_MIN, Terms};
 use crate::clock::Clock;
 use crate::questions::Unanswered;
 
@@ -86,7 +86,7 @@ impl Authorizers {
         if let Some(refusal) = unanswered {
             return Err(refusal);
         }
-        let names = self.0.iter().map(|one| one.name.as_ref());
+        let names = self.0.iter().map(|one| one.settings.name.as_ref());
         let found = names.zip(&findings).filter_map(|(name, remembered)| {
             let finding = remembered.as_ref()?.said.as_ref().ok()?;
             Some((name, finding))
@@ -126,12 +126,8 @@ impl Authorizer {
     async fn ask_now(&self, asking: &Asking, key: Key, told: &[Value]) -> Result<Arc<Remembered>, Refusal> {
         let clock = &asking.clock;
         let metrics = asking.metrics.of(self.label());
-        let tools = Tools {
-            service: &self.service,
-            clock,
-        };
-        let question = self.kind.question(told, &tools)?;
-        let (ttl, deny_ttl) = (self.terms.ttl, self.terms.deny_ttl);
+        let question = self.backend.question(told, clock)?;
+        let Terms { ttl, deny_ttl, .. } = self.settings.terms;
         let own_clock = Arc::clone(clock);
         let (counted, memory) = (metrics.clone(), Arc::clone(&asking.memory));
         let asked = self.questions.ask(key, clock, move || async move {
@@ -151,6 +147,10 @@ impl Authorizer {
 
     fn denied(&self, denial: Denial) -> Refusal {
         let refusal = match denial {
+            Denial::Unusable => Refusal::new(
+                Code::DecisionFailed,
+                "What was found out about you cannot be used, and that denies.",
+            ),
             Denial::Forbidden | Denial::Malformed => Refusal::new(Code::Forbidden, FORBIDDEN),
             Denial::Unauthenticated => {
                 Refusal::new(Code::TokenInvalid, "The credential is not accepted here.")
@@ -162,7 +162,8 @@ impl Authorizer {
             ),
         };
         let why = match denial {
-            Denial::Malformed => "calls the question malformed (400)",
+            Denial::Unusable => "gives no answer that could be used",
+            Denial::Malformed => "calls the question malformed",
             Denial::TooLarge => "gives more ids than its `limit`",
             Denial::Forbidden | Denial::Unauthenticated => "says no",
         };

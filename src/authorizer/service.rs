@@ -18,7 +18,7 @@ use crate::outbound::{Outbound, OutboundSettings};
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// Where a service is and how we prove who we are.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct ServiceSettings {
     /// Where it is.
     pub url: ServiceUrl,

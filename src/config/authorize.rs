@@ -4,9 +4,12 @@ mod forward_auth;
 mod http;
 mod opa;
 mod openfga;
+mod postgres;
 mod relations;
 mod service;
 mod spicedb;
+
+pub(super) use postgres::KnownDatabase;
 
 use super::path::PathPattern;
 use super::reading::{Reading, Section};
@@ -24,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The kinds of authorisers, as the configuration spells them.
-const KINDS: [&str; 5] = ["http", "forward_auth", "spicedb", "openfga", "opa"];
+const KINDS: [&str; 6] = ["postgres", "http", "forward_auth", "spicedb", "openfga", "opa"];
 /// The longest name of an authoriser, in bytes.
 const NAME_BYTES_MAX: usize = 64;
 /// The shortest that an answer may be waited for.
@@ -32,8 +35,8 @@ const TIMEOUT_MIN: Duration = Duration::from_millis(50);
 /// The most questions that one authoriser may be asked at once.
 const CONCURRENCY_MAX: u64 = 1024;
 
-const HELP: &str = "write `authorize: { http: … }`, or one of forward_auth, spicedb, openfga and opa; several each \
-                    under a name: `authorize: { membership: { http: … }, … }`";
+const HELP: &str = "write `authorize: { http: … }`, or one of postgres, forward_auth, spicedb, openfga and opa; several \
+                    each under a name: `authorize: { membership: { http: … }, … }`";
 
 /// Somebody who is asked.
 #[derive(Clone, Debug)]
@@ -103,6 +106,8 @@ pub(super) struct Surrounding<'a> {
     pub(super) shape: &'a str,
     /// Its path.
     pub(super) path: &'a PathPattern,
+    /// The database that is asked where none is named.
+    pub(super) database: &'a KnownDatabase,
 }
 
 /// Those who are asked; none where something is wrong.
@@ -115,7 +120,7 @@ pub(super) fn authorize(
         let message = format!("`authorize` must be a map, not {}", node.described());
         return reading.refuse(node.span, message, HELP);
     };
-    let is_kind = |entry: &Entry| entry.key == "postgres" || KINDS.contains(&entry.key.as_str());
+    let is_kind = |entry: &Entry| KINDS.contains(&entry.key.as_str());
     match entries.as_slice() {
         [] => reading.refuse(node.span, "`authorize` is empty: nobody would be asked", HELP),
         [only] if is_kind(only) => one(reading, None, node, around).map(|one| vec![one]),
@@ -158,10 +163,6 @@ fn one(
     around: &Surrounding<'_>,
 ) -> Option<AuthorizerSetting> {
     let mut section = Section::open(reading, node, name.as_deref().unwrap_or("authorize"))?;
-    if section.has("postgres") {
-        section.later(reading, "postgres", "; an `http` authoriser can ask the database");
-        return None;
-    }
     let found = KINDS.map(|kind| section.get(reading, kind));
     section.finish(reading);
     let mut found = found.into_iter().flatten();
@@ -169,6 +170,7 @@ fn one(
         return reading.refuse(node.span, "an authoriser must be of one kind", HELP);
     };
     let read = match entry.key.as_str() {
+        "postgres" => postgres::postgres,
         "http" => http::http,
         "forward_auth" => forward_auth::forward_auth,
         "spicedb" => spicedb::spicedb,

@@ -24,7 +24,7 @@ pub struct ElectricSettings {
 }
 
 /// Certificate authorities of the operator's own.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Authority {
     /// Where they were read.
     pub path: PathBuf,

@@ -7,7 +7,6 @@ use super::reading::Reading;
 use super::rules::{ParamSetting, RowsSetting, RuleSettings};
 use super::shapes::{AccessSetting, ShapeSettings, TableSetting};
 use super::source::{Span, Spanned};
-use crate::authorizer::Authorizers;
 use aws_lc_rs::hmac;
 use shapegate_core::definition::Replica;
 use shapegate_core::handle::HandleTagger;
@@ -31,8 +30,6 @@ pub struct CheckedShape {
     pub settings: ShapeSettings,
     /// What decides.
     pub policy: Arc<ShapePolicy>,
-    /// Who is asked before.
-    pub authorizers: Arc<Authorizers>,
 }
 
 /// What all shapes of a tenant have in common.
@@ -78,17 +75,10 @@ pub(super) fn compile(
         tagger: common.tagger.clone(),
     };
     match ShapePolicy::compile(source) {
-        Ok(policy) => {
-            let asked = settings.authorizers.iter().map(|one| one.settings.clone());
-            Some(CheckedShape {
-                authorizers: Arc::new(Authorizers::new(
-                    &format!("{}/{}", common.tenant, settings.name.value),
-                    asked,
-                )),
-                settings,
-                policy: Arc::new(policy.for_members(common.membership.clone())),
-            })
-        }
+        Ok(policy) => Some(CheckedShape {
+            settings,
+            policy: Arc::new(policy.for_members(common.membership.clone())),
+        }),
         Err(errors) => {
             for error in errors {
                 let problem = Problem::error(span_of(&settings, error.part), error.message);

@@ -11,7 +11,7 @@ use super::server::{AdminListen, ServerSettings};
 use super::shapes::{ShapeSettings, TableSetting};
 use super::tenant::{LoadedTenant, TenantConfig};
 use super::yaml::{Kind, Node};
-use crate::authorizer::AuthorizerSettings;
+use crate::authorizer::{AuthorizerSettings, Kind as AuthorizerKind};
 use std::fmt::Write as _;
 
 /// What stands where a secret was written.
@@ -250,6 +250,13 @@ fn authorizer_defaults(out: &mut Out, settings: &AuthorizerSettings) {
             put(out, "deny_ttl", Out::Plain(duration_text(terms.deny_ttl)));
             put(out, "timeout", Out::Plain(duration_text(terms.timeout)));
             put(out, "concurrency", Out::Plain(terms.concurrency.to_string()));
+            if let AuthorizerKind::Postgres(postgres) = &settings.kind {
+                put(
+                    out,
+                    "pool_size",
+                    Out::Plain(postgres.database.pool_size.to_string()),
+                );
+            }
         });
     };
     match &settings.name {

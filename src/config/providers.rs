@@ -21,7 +21,7 @@ const TIMEOUT_DEFAULT: Duration = Duration::from_secs(3);
 const TIMEOUT_RANGE: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(30);
 /// Longest URL, query and name of a channel, in bytes.
 const URL_BYTES_MAX: usize = 2_048;
-const QUERY_BYTES_MAX: usize = 16 * 1024;
+pub(super) const QUERY_BYTES_MAX: usize = 16 * 1024;
 const CHANNEL_BYTES_MAX: usize = 63;
 
 /// A method that asks somebody.
@@ -219,7 +219,7 @@ fn url(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<String> {
     }
 }
 
-fn authority(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<Option<Authority>> {
+pub(super) fn authority(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<Option<Authority>> {
     let Some(entry) = section.get(reading, "ca") else {
         return Some(None);
     };
@@ -234,14 +234,7 @@ fn authority(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<Opt
 fn postgres(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<PostgresMethod> {
     let url = postgres_url(reading, section);
     let ca = authority(reading, section);
-    let pool_size = match section.get(reading, "pool_size") {
-        Some(entry) => {
-            let most = u64::try_from(POOL_SIZE_MAX).unwrap_or(u64::MAX);
-            let size = reading.integer(&entry.value, "pool_size", 1..=most);
-            size.and_then(|size| usize::try_from(size).ok())
-        }
-        None => Some(POOL_SIZE_DEFAULT),
-    };
+    let pool_size = pool_size(reading, section);
     let help = "write `query: \"select user_id as sub from sessions where token_hash = $1\"`";
     let query = section.require(reading, "query", help);
     let query = query.and_then(|entry| bounded(reading, &entry.value, "query", QUERY_BYTES_MAX));
@@ -265,7 +258,21 @@ fn postgres(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<Post
     })
 }
 
-fn bounded(reading: &mut Reading<'_>, node: &Node, name: &str, bytes_max: usize) -> Option<String> {
+pub(super) fn pool_size(reading: &mut Reading<'_>, section: &mut Section<'_>) -> Option<usize> {
+    let Some(entry) = section.get(reading, "pool_size") else {
+        return Some(POOL_SIZE_DEFAULT);
+    };
+    let most = u64::try_from(POOL_SIZE_MAX).unwrap_or(u64::MAX);
+    let size = reading.integer(&entry.value, "pool_size", 1..=most)?;
+    usize::try_from(size).ok()
+}
+
+pub(super) fn bounded(
+    reading: &mut Reading<'_>,
+    node: &Node,
+    name: &str,
+    bytes_max: usize,
+) -> Option<String> {
     let text = reading.text(node, name)?;
     if text.value.len() > bytes_max || text.value.contains('\0') {
         let message = format!("`{name}` is longer than {bytes_max} bytes, or has NUL in it");

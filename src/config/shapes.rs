@@ -1,6 +1,6 @@
 //! `shapes`: what may be synced, and by whom.
 
-use super::authorize::{AuthorizerSetting, Surrounding, authorize};
+use super::authorize::{AuthorizerSetting, KnownDatabase, Surrounding, authorize};
 use super::client::{ClientPart, ClientSettings, client};
 use super::path::PathPattern;
 use super::reading::{Reading, Section};
@@ -85,11 +85,20 @@ impl AccessSetting {
     }
 }
 
+/// What is said once for all shapes.
+#[derive(Default)]
+pub(super) struct Defaults {
+    /// What clients may choose.
+    pub(super) client: ClientPart,
+    /// The database that is asked where none is named.
+    pub(super) database: KnownDatabase,
+}
+
 /// The shapes that are right; what is wrong with the others is told.
 pub(super) fn shapes(
     reading: &mut Reading<'_>,
     node: &Node,
-    defaults: &ClientPart,
+    defaults: &Defaults,
 ) -> Option<Vec<ShapeSettings>> {
     let Kind::Map(entries) = &node.kind else {
         let message = format!("`shapes` must be a map of names, not {}", node.described());
@@ -111,7 +120,7 @@ pub(super) fn shapes(
     )
 }
 
-fn shape(reading: &mut Reading<'_>, entry: &Entry, defaults: &ClientPart) -> Option<ShapeSettings> {
+fn shape(reading: &mut Reading<'_>, entry: &Entry, defaults: &Defaults) -> Option<ShapeSettings> {
     let name = shape_name(reading, entry);
     let mut section = Section::open(reading, &entry.value, &entry.key)?;
     let path = path(reading, &mut section, entry);
@@ -134,7 +143,7 @@ fn shape(reading: &mut Reading<'_>, entry: &Entry, defaults: &ClientPart) -> Opt
     let hub = hub(reading, &mut section);
     let authorizers = section.get(reading, "authorize").map_or_else(
         || Some(Vec::new()),
-        |part| read_authorizers(reading, part, entry, path.as_ref()),
+        |part| read_authorizers(reading, part, entry, path.as_ref(), &defaults.database),
     );
     let rules_entry = section.require(
         reading,
@@ -148,7 +157,10 @@ fn shape(reading: &mut Reading<'_>, entry: &Entry, defaults: &ClientPart) -> Opt
     let open = matches!(table.value, TableSetting::AnyOf(_));
     let declared = declared(reading, &query, strict, query_span);
     let client_part = client_part?;
-    let client_span = client_part.span.or(defaults.span).unwrap_or(entry.key_span);
+    let client_span = client_part
+        .span
+        .or(defaults.client.span)
+        .unwrap_or(entry.key_span);
     Some(ShapeSettings {
         name: name?,
         path: path?,
@@ -158,7 +170,7 @@ fn shape(reading: &mut Reading<'_>, entry: &Entry, defaults: &ClientPart) -> Opt
         table,
         columns: columns?,
         access: access?,
-        client: client_part.over(defaults, open),
+        client: client_part.over(&defaults.client, open),
         client_span,
         any_where: any_where?,
         delete: delete?,
@@ -175,10 +187,12 @@ fn read_authorizers(
     part: &Entry,
     shape: &Entry,
     path: Option<&Spanned<PathPattern>>,
+    database: &KnownDatabase,
 ) -> Option<Vec<AuthorizerSetting>> {
     let around = Surrounding {
         shape: &shape.key,
         path: &path?.value,
+        database,
     };
     authorize(reading, &part.value, &around)
 }

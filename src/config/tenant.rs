@@ -1,6 +1,7 @@
 //! One tenant: everything that is said of it, from the tree to checked values.
 
-use super::client::{self, ClientPart};
+use super::authorize::KnownDatabase;
+use super::client;
 use super::conflicts;
 use super::cors::{self, Cors};
 use super::electric::{self, ElectricSettings};
@@ -11,7 +12,7 @@ use super::policy::{self, CheckedShape};
 use super::problem::Problems;
 use super::reading::{Reading, Section, Shown};
 use super::selection::{self, Selection};
-use super::shapes::{self, ShapeSettings};
+use super::shapes::{self, Defaults, ShapeSettings};
 use super::source::Sources;
 use super::surroundings::Surroundings;
 use super::tenants::{Document, Place};
@@ -121,18 +122,17 @@ fn check(
         || Some(Cors::default()),
         |entry| cors::cors(reading, &entry.value),
     );
-    let defaults = section
+    let client = section
         .get(reading, "defaults")
         .and_then(|entry| client::defaults(reading, &entry.value));
+    let defaults = Defaults {
+        client: client.unwrap_or_default(),
+        database: KnownDatabase::of(identity.as_ref()),
+    };
     let gatekeeper = section
         .get(reading, "gatekeeper")
         .map(|entry| gatekeeper::gatekeeper(reading, &entry.value));
-    let shapes = read_shapes(
-        reading,
-        section,
-        gatekeeper.as_ref(),
-        &defaults.unwrap_or_default(),
-    );
+    let shapes = read_shapes(reading, section, gatekeeper.as_ref(), &defaults);
     section.finish(reading);
     let shapes = shapes?;
     conflicts::routes(reading, &shapes);
@@ -179,7 +179,7 @@ fn read_shapes(
     reading: &mut Reading<'_>,
     section: &mut Section<'_>,
     gatekeeper: Option<&Option<GatekeeperPart>>,
-    defaults: &ClientPart,
+    defaults: &Defaults,
 ) -> Option<Vec<ShapeSettings>> {
     // Nothing is said of shapes that a wrong `gatekeeper` might do without.
     let waived = gatekeeper.is_some_and(|part| part.as_ref().is_none_or(GatekeeperPart::needs_no_shapes));

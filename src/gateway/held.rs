@@ -11,7 +11,7 @@ use pingora_core::{ErrorType, OrErr as _};
 use pingora_proxy::Session;
 use prometheus::IntGauge;
 use shapegate_core::code::Refusal;
-use shapegate_core::time::{Monotonic, Until};
+use shapegate_core::time::Monotonic;
 use tokio::sync::watch;
 
 use super::admit::{Admitted, is_revoked, renew};
@@ -90,7 +90,7 @@ struct Ends<'a> {
     changes: watch::Receiver<u64>,
     lease: Sleep,
     revocations: watch::Receiver<u64>,
-    permission: Option<Sleep>,
+    permission: PermissionEnd<'a>,
     drain: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
 }
 
@@ -122,7 +122,7 @@ impl<'a> Ends<'a> {
             changes: state.changes(),
             lease: Box::pin(admitted.lease.over()),
             revocations,
-            permission: permission_end(state, admitted),
+            permission: PermissionEnd::of(state, admitted),
             drain: Box::pin(state.drain.turn(&*state.clock)),
         }
     }
@@ -137,7 +137,7 @@ impl<'a> Ends<'a> {
         loop {
             tokio::select! {
                 biased;
-                () = ended(&mut self.permission) => return First::Early(Early::Permission),
+                () = self.permission.reached() => return First::Early(Early::Permission),
                 () = revoked(&mut self.revocations, self.state, self.admitted) => {
                     return First::Early(Early::Permission);
                 }
@@ -166,23 +166,48 @@ impl<'a> Ends<'a> {
 }
 
 /// Something that ends by itself.
-pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Resolves with the permission's end, by its time or by its credential's; none where it has none.
-pub fn permission_end(state: &State, admitted: &Admitted) -> Option<Sleep> {
-    let time = admitted
-        .until
-        .map(|until: Until| state.clock.sleep_until(until.monotonic));
+/// The end of a permission, by its time or by its credential's. Only who waits for it takes a timer.
+pub struct PermissionEnd<'a> {
+    state: &'a State,
+    admitted: &'a Admitted,
+    sleep: Option<Sleep>,
+}
+
+impl<'a> PermissionEnd<'a> {
+    /// The end of what was `admitted`.
+    pub fn of(state: &'a State, admitted: &'a Admitted) -> Self {
+        Self {
+            state,
+            admitted,
+            sleep: None,
+        }
+    }
+
+    /// Resolves with it; never, where there is none.
+    async fn reached(&mut self) {
+        let (state, admitted) = (self.state, self.admitted);
+        self.sleep
+            .get_or_insert_with(|| permission_end(state, admitted))
+            .await;
+    }
+}
+
+fn permission_end(state: &State, admitted: &Admitted) -> Sleep {
+    let time: Sleep = match admitted.until {
+        Some(until) => state.clock.sleep_until(until.monotonic),
+        None => Box::pin(std::future::pending()),
+    };
     let Some(mut credential) = admitted.ended.clone() else {
         return time;
     };
-    Some(Box::pin(async move {
-        let mut time = time;
+    Box::pin(async move {
         tokio::select! {
             () = credential.ended() => {}
-            () = ended(&mut time) => {}
+            () = time => {}
         }
-    }))
+    })
 }
 
 /// Resolves once what the request came with is revoked.
@@ -193,14 +218,6 @@ async fn revoked(changes: &mut watch::Receiver<u64>, state: &State, admitted: &A
         if is_revoked(state, admitted) {
             return;
         }
-    }
-}
-
-/// Waits for the permission's end, if there is one.
-async fn ended(permission: &mut Option<Sleep>) {
-    match permission {
-        Some(sleep) => sleep.await,
-        None => std::future::pending().await,
     }
 }
 
@@ -414,7 +431,7 @@ pub async fn next_piece<T, E>(
     session: &mut Session,
     admitted: &Admitted,
     next: impl Future<Output = Result<T, E>>,
-    permission: &mut Option<Sleep>,
+    permission: &mut PermissionEnd<'_>,
 ) -> pingora_core::Result<Result<T, E>> {
     let mut next = pin!(next);
     let ready = poll!(&mut next);
@@ -434,7 +451,7 @@ pub async fn next_piece<T, E>(
         biased;
         () = revoked(&mut revocations, state, admitted) => Err(answer::revoked()),
         piece = next => Ok(piece),
-        () = ended(permission) => Err(broken_off("the permission ended")),
+        () = permission.reached() => Err(broken_off("the permission ended")),
         error = session.left() => Err(error),
     }
 }

@@ -10,7 +10,7 @@ use shapegate_core::code::{Code, Refusal};
 
 use super::admit::Admitted;
 use super::answer::{self, Reply};
-use super::held::{Client as _, broken_off, next_piece, permission_end};
+use super::held::{Client as _, PermissionEnd, broken_off, next_piece};
 use super::state::State;
 use crate::hub::Fetched;
 use crate::hub::fill::{is_framed, start_of_body, unframed};
@@ -77,7 +77,7 @@ async fn pass_on(
     head: ResponseHeader,
     admitted: &Admitted,
 ) -> pingora_core::Result<()> {
-    let mut permission = permission_end(state, admitted);
+    let mut permission = PermissionEnd::of(state, admitted);
     let bodyless = answer::is_bodyless(session, &head);
     session.write_response_header(Box::new(head), bodyless).await?;
     loop {
@@ -89,6 +89,6 @@ async fn pass_on(
     if !bodyless {
         session.write_response_body(None, true).await?;
     }
-    state.fetch.release(fetched).await;
+    state.fetch.release(fetched);
     Ok(())
 }

@@ -132,9 +132,9 @@ pub fn state(
     Ok(State::new(
         snapshot,
         Parts {
+            fetch: Fetch::new(options, IDLE_UPSTREAM_CONNECTIONS_MAX, Arc::clone(&clock)),
             clock,
             metrics: Arc::new(metrics),
-            fetch: Fetch::new(options, IDLE_UPSTREAM_CONNECTIONS_MAX),
             request_ids: RequestIds::new(start),
             body_limits: BodyLimits {
                 body_bytes_max: limits.body_bytes_max,

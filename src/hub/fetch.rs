@@ -1,4 +1,4 @@
-//! A fetch over Pingora's connector: ask an upstream, read its answer as it comes.
+//! A fetch: ask an upstream, read its answer as it comes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,17 +6,17 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{StatusCode, header};
 use pingora_core::connectors::{ConnectorOptions, TransportConnector};
-use pingora_core::protocols::Stream;
-use pingora_core::protocols::http::v1::client::HttpSession;
-use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
-use pingora_core::{Error, ErrorSource, ErrorType, OrErr as _};
-use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_core::{Error, ErrorSource, ErrorType};
+use pingora_http::ResponseHeader;
 use shapegate_core::answer::{EncodingVerdict, encoding_verdict};
 use shapegate_core::code::{Code, Refusal};
+use shapegate_core::request::Verb;
 use shapegate_core::upstream::UpstreamRequest;
 
-use super::upstream::{Along, POOL_IDLE_TIMEOUT, READ_TIMEOUT, Upstream};
-use crate::line::Line;
+use super::upstream::{Along, READ_TIMEOUT, Upstream, WRITE_TIMEOUT};
+use super::wire::pool::{Pool, PoolKey};
+use super::wire::{Connection, WireError};
+use crate::clock::Clock;
 
 /// Addresses of one name that a request tries to connect to.
 const ADDRESSES_TRIED_MAX: usize = 2;
@@ -24,6 +24,7 @@ const ADDRESSES_TRIED_MAX: usize = 2;
 /// Fetches over one pool of connections.
 pub struct Fetch {
     connector: TransportConnector,
+    pool: Arc<Pool>,
 }
 
 /// An upstream's answer: its header, and its body still to be read.
@@ -32,22 +33,21 @@ pub struct Fetch {
 pub struct Fetched {
     /// The answer's header as it came, without a content coding that turned out to be a lie.
     pub head: ResponseHeader,
-    // In a box, as it is moved about and waited with.
-    session: Box<HttpSession>,
-    peer: Box<HttpPeer>,
+    connected: Connected,
+    silence_max: Duration,
     peeked: Option<Bytes>,
 }
 
 impl Fetch {
     /// Fetches that keep at most `idle_connections_max` connections for later.
-    pub fn new(mut options: ConnectorOptions, idle_connections_max: usize) -> Self {
-        options.keepalive_pool_size = idle_connections_max;
+    pub fn new(options: ConnectorOptions, idle_connections_max: usize, clock: Arc<dyn Clock>) -> Self {
         Self {
             connector: TransportConnector::new(Some(options)),
+            pool: Pool::new(clock, idle_connections_max),
         }
     }
 
-    /// Asks `upstream` and waits for the answer's header, however long the upstream holds it.
+    /// Asks `upstream` and waits for the answer's header, as long as it is not silent for longer than `silence_max`.
     ///
     /// A request on a pooled connection that the upstream has closed meanwhile is sent once more.
     ///
@@ -58,70 +58,75 @@ impl Fetch {
         upstream: &Upstream,
         request: &UpstreamRequest,
         along: &Along,
-        read_timeout: Duration,
+        silence_max: Duration,
     ) -> Result<Fetched, Refusal> {
-        let mut connected = self.connect(upstream, read_timeout).await?;
-        match connected.exchange(upstream, request, along).await {
-            Ok(()) => {}
-            Err(error) if connected.reused && is_stale(&error) => {
-                connected = self.connect(upstream, read_timeout).await?;
-                let again = connected.exchange(upstream, request, along);
-                again.await.map_err(|error| refusal(&error))?;
-            }
-            Err(error) => return Err(refusal(&error)),
-        }
-        let Connected { session, peer, .. } = connected;
-        let head = session.resp_header().cloned();
-        let mut fetched = Fetched {
-            head: head.ok_or_else(|| unreachable_upstream("no header"))?,
-            session,
-            peer,
-            peeked: None,
-        };
+        let request_bytes = upstream.wire(request, along)?;
+        let bodyless = request.verb() == Verb::Head;
+        let silence_max = silence_max.min(READ_TIMEOUT);
+        let mut fetched = self
+            .exchange(upstream, &request_bytes, bodyless, silence_max)
+            .await?;
         fetched.judge_encoding(upstream).await?;
         Ok(fetched)
     }
 
-    /// Sends a request of our own, without a secret, and gives the answer's header and the start of its body.
+    /// Asks for a path of no shape's, without a secret, and gives the answer's header and the start of its body.
     pub async fn probe(
         &self,
         upstream: &Upstream,
-        head: pingora_core::Result<RequestHeader>,
-        read_timeout: Duration,
+        path: &str,
+        silence_max: Duration,
     ) -> Option<(ResponseHeader, String)> {
-        let Connected { mut session, .. } = self.connect(upstream, read_timeout).await.ok()?;
-        session.write_request_header(Box::new(head.ok()?)).await.ok()?;
-        session.read_response().await.ok()?;
-        let head = session.resp_header()?.clone();
-        let body = session.read_body_bytes().await.ok()?.unwrap_or_default();
-        Some((head, String::from_utf8_lossy(&body).into_owned()))
+        let request = upstream.wire_probe(path).ok()?;
+        let mut fetched = self.exchange(upstream, &request, false, silence_max).await.ok()?;
+        let body = fetched.next().await.ok()?.unwrap_or_default();
+        Some((fetched.head, String::from_utf8_lossy(&body).into_owned()))
+    }
+
+    async fn exchange(
+        &self,
+        upstream: &Upstream,
+        request: &[u8],
+        bodyless: bool,
+        silence_max: Duration,
+    ) -> Result<Fetched, Refusal> {
+        if let Some(mut connected) = self.pooled(upstream)? {
+            match connected.exchange(request, bodyless, silence_max).await {
+                // Closed while it idled: nobody has seen the request.
+                Err(WireError::Unanswered(_)) => {}
+                answered => return fetched(connected, answered, silence_max),
+            }
+        }
+        let mut connected = self.connect(upstream).await?;
+        let answered = connected.exchange(request, bodyless, silence_max).await;
+        fetched(connected, answered, silence_max)
     }
 
     /// Gives a connection whose answer was read to its end back to the pool.
-    pub async fn release(&self, fetched: Fetched) {
-        let Fetched {
-            mut session, peer, ..
-        } = fetched;
-        session.respect_keepalive();
-        let reused = session.reuse().await;
-        let line = reused.and_then(|stream| stream.into_any().downcast::<Line>().ok());
-        if let Some(stream) = line.and_then(|line| line.into_stream()) {
-            self.connector
-                .release_stream(stream, peer.reuse_hash(), Some(POOL_IDLE_TIMEOUT));
-        }
+    pub fn release(&self, fetched: Fetched) {
+        let Connected { connection, key } = fetched.connected;
+        self.pool.put(key, connection);
     }
 
-    /// A connection. A name's other addresses are tried in turn.
-    async fn connect(&self, upstream: &Upstream, read_timeout: Duration) -> Result<Connected, Refusal> {
+    fn pooled(&self, upstream: &Upstream) -> Result<Option<Connected>, Refusal> {
+        let key = upstream.pool_key()?;
+        let connection = self.pool.take(&key);
+        Ok(connection.map(|connection| Connected { connection, key }))
+    }
+
+    /// A new connection. A name's other addresses are tried in turn.
+    async fn connect(&self, upstream: &Upstream) -> Result<Connected, Refusal> {
         let mut more = upstream.addresses().count().min(ADDRESSES_TRIED_MAX);
         loop {
-            let peer = upstream.peer(read_timeout)?;
+            let key = upstream.pool_key()?;
+            let peer = upstream.peer(READ_TIMEOUT)?;
             // In a box of its own: connecting takes kilobytes that a wait must not carry along.
-            let connecting = Box::pin(self.connector.get_stream(&*peer));
+            let connecting = Box::pin(self.connector.new_stream(&*peer));
             match connecting.await {
-                Ok((stream, reused)) => {
+                Ok(stream) => {
                     upstream.note_reached();
-                    return Ok(Connected::new(stream, reused, peer));
+                    let connection = Box::new(Connection::new(stream));
+                    return Ok(Connected { connection, key });
                 }
                 Err(error) => {
                     upstream.note_unreachable(&peer);
@@ -135,6 +140,19 @@ impl Fetch {
     }
 }
 
+fn fetched(
+    connected: Connected,
+    answered: Result<ResponseHeader, WireError>,
+    silence_max: Duration,
+) -> Result<Fetched, Refusal> {
+    Ok(Fetched {
+        head: answered.map_err(|error| told(&error))?,
+        connected,
+        silence_max,
+        peeked: None,
+    })
+}
+
 impl Fetched {
     /// The next piece of the body; `None` at its end.
     ///
@@ -144,10 +162,8 @@ impl Fetched {
         if let Some(peeked) = self.peeked.take() {
             return Ok(Some(peeked));
         }
-        self.session
-            .read_body_bytes()
-            .await
-            .map_err(|error| refusal(&error))
+        let next = self.connected.connection.next(self.silence_max);
+        next.await.map_err(|error| told(&error))
     }
 
     /// Looks at the first bytes of a body that claims a content coding, though identity was asked for.
@@ -189,61 +205,25 @@ pub fn is_encoded(head: &ResponseHeader) -> bool {
             .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-/// A connection on which nothing was asked yet.
+/// A connection, and under what it is kept.
 struct Connected {
-    session: Box<HttpSession>,
-    line: Line,
-    reused: bool,
-    peer: Box<HttpPeer>,
+    // In a box, as it is moved about and waited with.
+    connection: Box<Connection>,
+    key: PoolKey,
 }
 
 impl Connected {
-    fn new(stream: Stream, reused: bool, peer: Box<HttpPeer>) -> Self {
-        let line = Line::new(stream);
-        let mut session = Box::new(HttpSession::new_with_options(Box::new(line.clone()), &*peer));
-        session.read_timeout = peer.options.read_timeout;
-        session.write_timeout = peer.options.write_timeout;
-        Self {
-            session,
-            line,
-            reused,
-            peer,
-        }
-    }
-
     async fn exchange(
         &mut self,
-        upstream: &Upstream,
-        request: &UpstreamRequest,
-        along: &Along,
-    ) -> pingora_core::Result<()> {
-        let head = Box::new(upstream.head(request, along)?);
-        self.session.write_request_header(head).await?;
-        if let Some(body) = request.body() {
-            self.session.write_body(body).await?;
-            self.session.finish_body().await?;
-        }
-        if request.waits() {
-            self.wait().await?;
-        }
-        self.session.read_response().await.map(drop)
+        request: &[u8],
+        bodyless: bool,
+        silence_max: Duration,
+    ) -> Result<ResponseHeader, WireError> {
+        self.connection.send(request, WRITE_TIMEOUT).await?;
+        let answer = self.connection.head(bodyless, silence_max).await?;
+        self.connection.expect(answer.body, answer.keeps);
+        Ok(answer.head)
     }
-
-    /// Waits for the first of the answer. A session would hold a buffer meanwhile.
-    async fn wait(&self) -> pingora_core::Result<()> {
-        let timeout = self.peer.options.read_timeout.unwrap_or(READ_TIMEOUT);
-        tokio::time::timeout(timeout, self.line.arrived())
-            .await
-            .or_err(ErrorType::ReadTimedout, "while waiting for an answer")
-    }
-}
-
-/// Whether a pooled connection had been closed before the request reached anybody.
-fn is_stale(error: &Error) -> bool {
-    matches!(
-        error.etype(),
-        ErrorType::ConnectionClosed | ErrorType::WriteError | ErrorType::ReadError
-    )
 }
 
 /// What a client is told when there is no answer; `detail` is for the log.
@@ -255,12 +235,23 @@ pub(super) fn unreachable_upstream(detail: impl Into<String>) -> Refusal {
     .with_detail(detail.into())
 }
 
+/// What a client is told of an exchange that failed.
+fn told(error: &WireError) -> Refusal {
+    match error {
+        WireError::TimedOut(_) => too_late(error.to_string()),
+        _ => unreachable_upstream(error.to_string()),
+    }
+}
+
+fn too_late(detail: String) -> Refusal {
+    Refusal::new(Code::UpstreamTimeout, "The upstream did not answer in time.").with_detail(detail)
+}
+
 /// What a client is told of a fault between us and the upstream.
 pub fn refusal(error: &Error) -> Refusal {
     match error.etype() {
         ErrorType::ReadTimedout | ErrorType::WriteTimedout | ErrorType::ConnectTimedout => {
-            Refusal::new(Code::UpstreamTimeout, "The upstream did not answer in time.")
-                .with_detail(error.to_string())
+            too_late(error.to_string())
         }
         _ if error.esource() == &ErrorSource::Internal => {
             Refusal::new(Code::Internal, "The gateway failed.").with_detail(error.to_string())

@@ -79,7 +79,7 @@ impl Errand {
         let now = clock.now().monotonic;
         if let (Passed::NotModified, Some(keeping)) = (&passed, &self.keeping) {
             let confirmed = keeping.confirm(&fetched.head, now).ok_or_else(unasked)?;
-            fetch.release(fetched).await;
+            fetch.release(fetched);
             return Ok(Filled::AtOnce(
                 Arc::clone(&confirmed.head),
                 confirmed.body.clone(),
@@ -102,7 +102,7 @@ impl Errand {
         if let (Some(keeping), Some(plan), Some(body)) = (&self.keeping, plan, body) {
             keeping.keep(Arc::clone(&head), body, plan);
         }
-        fetch.release(fetched).await;
+        fetch.release(fetched);
         Ok(if at_once {
             Filled::AtOnce(head, gathered.pieces)
         } else {

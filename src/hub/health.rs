@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use pingora_http::RequestHeader;
 use shapegate_core::code::Refusal;
 use shapegate_core::time::Monotonic;
 use tokio::sync::Mutex;
@@ -122,7 +121,7 @@ impl HealthMemory {
 }
 
 async fn probe(upstream: &Upstream, fetch: &Fetch) -> Option<(Health, Option<ServerVersion>)> {
-    let (head, body) = fetch.probe(upstream, probe_head(upstream), TIMEOUT).await?;
+    let (head, body) = fetch.probe(upstream, &upstream.health_path(), TIMEOUT).await?;
     let server = head
         .headers
         .get("electric-server")
@@ -133,11 +132,4 @@ async fn probe(upstream: &Upstream, fetch: &Fetch) -> Option<(Health, Option<Ser
         _ => Health::Starting,
     };
     Some((health, server.and_then(ServerVersion::of_header)))
-}
-
-fn probe_head(upstream: &Upstream) -> pingora_core::Result<RequestHeader> {
-    let target = upstream.health_path();
-    let mut head = RequestHeader::build_no_case("GET", target.as_bytes(), Some(2))?;
-    head.insert_header(http::header::HOST, upstream.host())?;
-    Ok(head)
 }

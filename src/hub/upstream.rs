@@ -1,5 +1,6 @@
 //! One Electric: how it is reached and what a request to it looks like on the wire.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,8 +14,10 @@ use shapegate_core::code::{Code, Refusal};
 use shapegate_core::upstream::{Secret, UpstreamBase, UpstreamRequest};
 
 use super::addresses::Addresses;
+use super::fetch::unreachable_upstream;
 use super::health::HealthMemory;
 use super::key::Place;
+use super::wire::pool::{IDLE_TIMEOUT, PoolKey};
 
 /// How long a TCP connection to an upstream may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,8 +27,6 @@ pub const CONNECT_TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
 pub const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long one write to an upstream may block.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long an idle connection is kept; Electric closes them after 60 s.
-pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 
 /// The name of W3C trace context.
 pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -33,6 +34,8 @@ static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Room for the headers of nearly any request, so that adding one does not move the others.
 const HEADERS_ROOM: usize = 6;
+/// The same, in bytes on the wire.
+const FIELDS_BYTES_ROOM: usize = 512;
 
 /// What configuration says of an upstream.
 #[derive(Debug)]
@@ -59,6 +62,7 @@ pub struct Upstream {
     addresses: Arc<Addresses>,
     place: Arc<Place>,
     host: HeaderValue,
+    tls_host: Option<Arc<str>>,
     peer: HttpPeer,
     encodes: AtomicBool,
     unreachable: AtomicBool,
@@ -93,6 +97,7 @@ impl Upstream {
         };
         Ok(Self {
             host: HeaderValue::from_str(&authority)?,
+            tls_host: settings.tls.then(|| settings.host.as_str().into()),
             place: Arc::new(Place {
                 host: settings.host.clone(),
                 port: settings.port,
@@ -195,17 +200,17 @@ impl Upstream {
     /// # Errors
     /// `upstream_unreachable` while its name is not resolved.
     pub fn peer(&self, read_timeout: Duration) -> Result<Box<HttpPeer>, Refusal> {
-        let address = self.addresses.current().ok_or_else(|| {
-            Refusal::new(
-                Code::UpstreamUnreachable,
-                "The upstream cannot be reached at the moment.",
-            )
-            .with_detail(format!("{} is not resolved", self.settings.host))
-        })?;
+        let address = self.address()?;
         let mut peer = Box::new(self.peer.clone());
         peer._address = pingora_core::protocols::l4::socket::SocketAddr::Inet(address);
         peer.options.read_timeout = Some(read_timeout.min(READ_TIMEOUT));
         Ok(peer)
+    }
+
+    fn address(&self) -> Result<SocketAddr, Refusal> {
+        self.addresses
+            .current()
+            .ok_or_else(|| unreachable_upstream(format!("{} is not resolved", self.settings.host)))
     }
 
     /// The header of a request, built from nothing but `request` and `along`.
@@ -220,15 +225,60 @@ impl Upstream {
             .body(());
         let request_line = built.explain_err(ErrorType::InternalError, |_| "not a request target")?;
         let (mut parts, ()) = request_line.into_parts();
-        parts.headers = self.headers(request, along);
+        parts.headers = HeaderMap::with_capacity(HEADERS_ROOM);
+        self.each_field(request, along, |name, value| {
+            parts.headers.insert(name, value);
+        });
         Ok(RequestHeader::from(parts))
     }
 
-    fn headers(&self, request: &UpstreamRequest, along: &Along) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(HEADERS_ROOM);
-        headers.insert(header::HOST, self.host.clone());
-        headers.insert(header::ACCEPT, HeaderValue::from_static(request.accept()));
-        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    /// The bytes of a request, built from nothing but `request` and `along`.
+    ///
+    /// # Errors
+    /// When the built target is not a request target: a fault of ours, never of a client.
+    pub fn wire(&self, request: &UpstreamRequest, along: &Along) -> Result<Vec<u8>, Refusal> {
+        let target = request.target_with(self.settings.secret.as_ref());
+        let body: &[u8] = request.body().map_or(&[], |body| body);
+        let mut wire = request_line(request.verb().as_str(), &target, body.len())?;
+        self.each_field(request, along, |name, value| write_field(&mut wire, name, &value));
+        wire.extend_from_slice(b"\r\n");
+        wire.extend_from_slice(body);
+        Ok(wire)
+    }
+
+    /// The bytes of a request of our own for `path`.
+    ///
+    /// # Errors
+    /// When `path` is none.
+    pub fn wire_probe(&self, path: &str) -> Result<Vec<u8>, Refusal> {
+        let mut wire = request_line("GET", path, 0)?;
+        write_field(&mut wire, &header::HOST, &self.host);
+        wire.extend_from_slice(b"\r\n");
+        Ok(wire)
+    }
+
+    /// Under what connections to its present address are kept.
+    ///
+    /// # Errors
+    /// `upstream_unreachable` while its name is not resolved.
+    pub fn pool_key(&self) -> Result<PoolKey, Refusal> {
+        Ok(PoolKey {
+            address: self.address()?,
+            tls_host: self.tls_host.clone(),
+            trust_domain: self.settings.trust_domain,
+        })
+    }
+
+    /// Every field of a request's header, and nothing else goes up.
+    fn each_field(
+        &self,
+        request: &UpstreamRequest,
+        along: &Along,
+        mut put: impl FnMut(&HeaderName, HeaderValue),
+    ) {
+        put(&header::HOST, self.host.clone());
+        put(&header::ACCEPT, HeaderValue::from_static(request.accept()));
+        put(&header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let optional = [
             (&header::IF_NONE_MATCH, &along.if_none_match),
             (&TRACEPARENT, &along.traceparent),
@@ -236,14 +286,35 @@ impl Upstream {
         ];
         for (name, value) in optional {
             if let Some(value) = value {
-                headers.insert(name, value.clone());
+                put(name, value.clone());
             }
         }
         if let Some(body) = request.body() {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+            put(
+                &header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json"),
+            );
+            put(&header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
-        headers
+    }
+}
+
+/// The start of a request, with room for the rest of it.
+fn request_line(method: &str, target: &str, body_bytes: usize) -> Result<Vec<u8>, Refusal> {
+    if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let refusal = Refusal::new(Code::Internal, "The gateway failed.");
+        return Err(refusal.with_detail("not a request target"));
+    }
+    let mut wire = Vec::with_capacity(target.len() + FIELDS_BYTES_ROOM + body_bytes);
+    for part in [method, " ", target, " HTTP/1.1\r\n"] {
+        wire.extend_from_slice(part.as_bytes());
+    }
+    Ok(wire)
+}
+
+fn write_field(wire: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+    for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+        wire.extend_from_slice(part);
     }
 }
 
@@ -259,7 +330,7 @@ fn peer_template(settings: &UpstreamSettings) -> HttpPeer {
     peer.options.connection_timeout = Some(CONNECT_TIMEOUT);
     peer.options.total_connection_timeout = Some(CONNECT_TOTAL_TIMEOUT);
     peer.options.write_timeout = Some(WRITE_TIMEOUT);
-    peer.options.idle_timeout = Some(POOL_IDLE_TIMEOUT);
+    peer.options.idle_timeout = Some(IDLE_TIMEOUT);
     peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
     // Every header that goes up is ours. Looking for those that a client nominates would only end its connection
     // without an answer when it nominates `host`.

@@ -17,7 +17,8 @@ pub enum QueryError {
     /// The query is not one that this database answers.
     #[error("the query fails: {0}")]
     Query(String),
-    /// The answer is larger than is taken, or of a type that is not.
+    /// The answer is larger than is taken, or of a type that is not; or these parameters have none: a function
+    /// raises an exception, a subquery gives several rows.
     #[error("the answer is not taken: {0}")]
     Answer(String),
 }
@@ -44,6 +45,7 @@ impl QueryError {
         match class(state) {
             // Data exceptions, and what a domain refuses.
             "22" | "23" => Self::Parameter(code.to_owned()),
+            "21" | "P0" => Self::Answer(code.to_owned()),
             "08" | "28" | "3D" | "53" | "55" | "57" | "58" => Self::Unavailable(format!("{code} {message}")),
             "0A" | "25" | "42" => Self::Query(format!("{code} {message}")),
             _ => Self::Query(code.to_owned()),

@@ -35,7 +35,7 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A database and how much may be asked of it.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct PostgresSettings {
     /// Where it is.
     pub url: PostgresUrl,
@@ -63,15 +63,13 @@ pub struct Postgres {
     pool: Pool,
     pub(super) config: Config,
     pub(super) tls: Tls,
-    name: String,
-    connect_timeout: Duration,
-    statement_timeout: Duration,
+    settings: PostgresSettings,
 }
 
 /// The database's hosts.
 impl fmt::Display for Postgres {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
+        self.settings.url.fmt(f)
     }
 }
 
@@ -104,10 +102,12 @@ impl Postgres {
             pool,
             config,
             tls,
-            name: settings.url.to_string(),
-            connect_timeout: settings.connect_timeout,
-            statement_timeout: settings.statement_timeout,
+            settings: settings.clone(),
         })
+    }
+
+    pub(super) fn settings(&self) -> &PostgresSettings {
+        &self.settings
     }
 
     /// The rows of an answer, each column a value.
@@ -122,10 +122,14 @@ impl Postgres {
         clock: &dyn Clock,
     ) -> Result<Vec<Row>, QueryError> {
         let parameters: Vec<Parameter> = parameters.iter().map(Parameter::of).collect::<Result<_, _>>()?;
-        let limit = self
-            .connect_timeout
+        let PostgresSettings {
+            connect_timeout,
+            statement_timeout,
+            ..
+        } = self.settings;
+        let limit = connect_timeout
             .saturating_mul(2)
-            .saturating_add(self.statement_timeout);
+            .saturating_add(statement_timeout);
         // Boxed, because the futures of the driver are large.
         let asking = Box::pin(self.ask_twice(query, &parameters, rows_max));
         within(limit.saturating_add(ANSWER_GRACE), clock, asking).await?

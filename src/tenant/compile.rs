@@ -1,5 +1,6 @@
 //! From checked values to what requests are served with.
 
+use super::authorizers::ShapeAuthorizers;
 use super::gatekeeper::gatekeeper;
 use super::{Lease, Router, Shared, Snapshot, Tenant};
 use crate::config::{Config, ElectricSettings, TenantConfig};
@@ -34,6 +35,9 @@ pub enum CompileError {
     /// Certificates of whoever is asked about users.
     #[error("identity: {0}")]
     Provider(String),
+    /// Certificates of whoever a shape asks.
+    #[error("{0}: authorize: {1}")]
+    Authorizer(String, String),
     /// The host of the upstream.
     #[error("electric: its host does not make a header")]
     Host,
@@ -57,19 +61,20 @@ pub fn compile(config: &Config) -> Result<Snapshot, CompileError> {
 /// # Errors
 /// What could not be seen before.
 pub fn compile_tenant(config: &TenantConfig, shared: &Shared) -> Result<Tenant, CompileError> {
+    let authorizers = ShapeAuthorizers::of(config, shared)?;
     Ok(Tenant {
         id: Arc::clone(&config.id),
         selection: config.selection.clone(),
         lease: Lease::of(Arc::clone(&config.id)),
-        router: Router::new(&config.shapes, config.gatekeeper.as_ref()),
-        identity: identity(config)?,
+        router: Router::new(&config.shapes, &authorizers, config.gatekeeper.as_ref()),
+        identity: identity(config, shared)?,
         cors: config.cors.clone(),
         upstream: Arc::new(upstream(&config.electric, shared)?),
-        gatekeeper: gatekeeper(config)?,
+        gatekeeper: gatekeeper(config, &authorizers)?,
     })
 }
 
-fn identity(config: &TenantConfig) -> Result<IdentityMethods, CompileError> {
+fn identity(config: &TenantConfig, shared: &Shared) -> Result<IdentityMethods, CompileError> {
     let sources = IdentitySources {
         issuers: config
             .identity
@@ -84,7 +89,7 @@ fn identity(config: &TenantConfig) -> Result<IdentityMethods, CompileError> {
             .map(|cookie| cookie.value.clone())
             .collect(),
         dev_user: config.identity.dev_user.as_ref().map(|user| user.value.clone()),
-        providers: super::providers::sources(&config.identity.providers)?,
+        providers: super::providers::sources(&config.identity.providers, shared)?,
         api_keys: super::providers::api_keys(&config.identity),
         memory: MemoryLimits::default(),
     };

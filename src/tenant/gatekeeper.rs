@@ -1,6 +1,7 @@
 //! The gatekeeper of a tenant, from checked values.
 
 use super::CompileError;
+use super::authorizers::ShapeAuthorizers;
 use crate::config::{GatekeeperSettings, MintSetting, MintShapeSetting, TenantConfig, VerifySetting};
 use crate::gatekeeper::{
     Gatekeeper, MintSettings, MintShape, Minter, SigningKeySource, SigningKeys, Verifier, VerifySettings,
@@ -10,14 +11,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) fn gatekeeper(config: &TenantConfig) -> Result<Gatekeeper, CompileError> {
+pub(super) fn gatekeeper(
+    config: &TenantConfig,
+    authorizers: &ShapeAuthorizers,
+) -> Result<Gatekeeper, CompileError> {
     let Some(settings) = &config.gatekeeper else {
         return Ok(Gatekeeper::default());
     };
     let minter = settings
         .mint
         .as_ref()
-        .map(|mint| minter(config, settings, mint))
+        .map(|mint| minter(config, settings, mint, authorizers))
         .transpose()?;
     let verifier = settings
         .verify
@@ -31,11 +35,12 @@ fn minter(
     config: &TenantConfig,
     settings: &GatekeeperSettings,
     mint: &MintSetting,
+    authorizers: &ShapeAuthorizers,
 ) -> Result<Minter, CompileError> {
     let shapes: Vec<MintShape> = settings
         .shapes
         .iter()
-        .filter_map(|shape| mint_shape(config, shape))
+        .filter_map(|shape| mint_shape(config, shape, authorizers))
         .collect();
     let longest = shapes
         .iter()
@@ -55,7 +60,11 @@ fn minter(
     Ok(Minter::new(settings, keys, shapes))
 }
 
-fn mint_shape(config: &TenantConfig, setting: &MintShapeSetting) -> Option<MintShape> {
+fn mint_shape(
+    config: &TenantConfig,
+    setting: &MintShapeSetting,
+    authorizers: &ShapeAuthorizers,
+) -> Option<MintShape> {
     let shape = config
         .shapes
         .iter()
@@ -71,7 +80,7 @@ fn mint_shape(config: &TenantConfig, setting: &MintShapeSetting) -> Option<MintS
         });
     Some(MintShape::new(
         Arc::clone(&shape.policy),
-        Arc::clone(&shape.authorizers),
+        authorizers.of_shape(shape),
         setting.declared.clone(),
         shape.settings.path.value.names().cloned().collect(),
         ttls.collect::<HashMap<_, _>>(),

@@ -1,6 +1,6 @@
 //! Whoever is asked about users, from checked values to what can be asked.
 
-use super::CompileError;
+use super::{CompileError, Shared};
 use crate::config::{
     Authority, IdentitySettings, IntrospectionServer, PostgresMethod, ProviderKind, ProviderSettings, Spanned,
 };
@@ -11,7 +11,7 @@ use crate::identity::sessions::{
     Introspection, IntrospectionSettings, SessionEndpoint, SessionTable, SessionTableSettings,
 };
 use crate::outbound::{Outbound, OutboundSettings};
-use crate::postgres::{Postgres, PostgresSettings};
+use crate::postgres::PostgresSettings;
 use rustls::pki_types::CertificateDer;
 use std::sync::Arc;
 
@@ -21,8 +21,14 @@ const REMEMBERED_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// Bytes of an answer: what claims may have.
 const ANSWER_BYTES_MAX: usize = shapegate_core::limits::CLAIMS_BYTES_MAX;
 
-pub(super) fn sources(settings: &[Spanned<ProviderSettings>]) -> Result<Vec<ProviderSource>, CompileError> {
-    settings.iter().map(|provider| source(&provider.value)).collect()
+pub(super) fn sources(
+    settings: &[Spanned<ProviderSettings>],
+    shared: &Shared,
+) -> Result<Vec<ProviderSource>, CompileError> {
+    settings
+        .iter()
+        .map(|provider| source(&provider.value, shared))
+        .collect()
 }
 
 pub(super) fn api_keys(settings: &IdentitySettings) -> Option<(Vec<Carrier>, Vec<ApiKey>)> {
@@ -30,7 +36,7 @@ pub(super) fn api_keys(settings: &IdentitySettings) -> Option<(Vec<Carrier>, Vec
     Some((keys.from.clone(), keys.keys.clone()))
 }
 
-fn source(settings: &ProviderSettings) -> Result<ProviderSource, CompileError> {
+fn source(settings: &ProviderSettings, shared: &Shared) -> Result<ProviderSource, CompileError> {
     let (name, lookup) = match &settings.kind {
         ProviderKind::Session { url, subject, ca } => {
             let endpoint = SessionEndpoint {
@@ -41,7 +47,7 @@ fn source(settings: &ProviderSettings) -> Result<ProviderSource, CompileError> {
             };
             ("session", Arc::new(endpoint) as Arc<dyn Lookup>)
         }
-        ProviderKind::Postgres(method) => ("postgres", Arc::new(table(settings, method)?) as _),
+        ProviderKind::Postgres(method) => ("postgres", Arc::new(table(settings, method, shared)?) as _),
         ProviderKind::Introspection(server) => {
             let outbound = outbound(settings, server.ca.as_ref())?;
             ("introspection", Arc::new(introspection(server, outbound)) as _)
@@ -59,8 +65,12 @@ fn source(settings: &ProviderSettings) -> Result<ProviderSource, CompileError> {
     })
 }
 
-fn table(settings: &ProviderSettings, method: &PostgresMethod) -> Result<SessionTable, CompileError> {
-    let postgres = Postgres::new(&PostgresSettings {
+fn table(
+    settings: &ProviderSettings,
+    method: &PostgresMethod,
+    shared: &Shared,
+) -> Result<SessionTable, CompileError> {
+    let postgres = shared.pools.pool(&PostgresSettings {
         url: method.url.clone(),
         authorities: certificates(method.ca.as_ref()),
         pool_size: method.pool_size,
@@ -73,7 +83,7 @@ fn table(settings: &ProviderSettings, method: &PostgresMethod) -> Result<Session
         hash: method.hash,
         notify: method.notify.clone(),
     };
-    Ok(SessionTable::new(Arc::new(postgres), settings))
+    Ok(SessionTable::new(postgres, settings))
 }
 
 fn introspection(server: &IntrospectionServer, outbound: Outbound) -> Introspection {

@@ -1,5 +1,6 @@
 //! From a raw path to the shapes behind it.
 
+use super::authorizers::ShapeAuthorizers;
 use crate::authorizer::Authorizers;
 use crate::config::{
     CheckedShape, GatekeeperSettings, OPEN_ROUTE_LAST, PathPattern, Segment, SubsetSetting, TableSetting,
@@ -54,12 +55,12 @@ pub struct ServedShape {
 }
 
 impl ServedShape {
-    fn new(shape: &CheckedShape) -> Self {
+    fn new(shape: &CheckedShape, authorizers: Arc<Authorizers>) -> Self {
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
         Self {
             number,
             policy: Arc::clone(&shape.policy),
-            authorizers: Arc::clone(&shape.authorizers),
+            authorizers,
             hub: shape.settings.hub,
         }
     }
@@ -190,7 +191,11 @@ impl<'t> Endpoint<'t> {
 
 impl Router {
     /// Routes to shapes, whose paths are known not to overlap.
-    pub fn new(shapes: &[CheckedShape], gatekeeper: Option<&GatekeeperSettings>) -> Self {
+    pub(super) fn new(
+        shapes: &[CheckedShape],
+        authorizers: &ShapeAuthorizers,
+        gatekeeper: Option<&GatekeeperSettings>,
+    ) -> Self {
         let mut router = Self {
             routes: Vec::new(),
             fixed: HashMap::new(),
@@ -205,7 +210,9 @@ impl Router {
             if let Some(route) = router.routes.get_mut(index) {
                 route.takes_post |= shape.settings.client.subset != SubsetSetting::Off;
                 route.takes_delete |= shape.policy.allows_deletion();
-                route.shapes.push(ServedShape::new(shape));
+                route
+                    .shapes
+                    .push(ServedShape::new(shape, authorizers.of_shape(shape)));
             }
         }
         if let Some(gatekeeper) = gatekeeper {

@@ -1,6 +1,8 @@
 //! What tenants of one process have in common when they are compiled.
 
+use crate::authorizer::AuthorizerBook;
 use crate::hub::addresses::Addresses;
+use crate::postgres::Pools;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -11,6 +13,10 @@ type AddressBook = HashMap<(Box<str>, u16), Weak<Addresses>>;
 #[derive(Default)]
 pub struct Shared {
     addresses: Mutex<AddressBook>,
+    /// Connections to databases.
+    pub pools: Pools,
+    /// Whom shapes ask.
+    pub authorizers: AuthorizerBook,
 }
 
 impl Shared {

@@ -50,7 +50,7 @@ async fn mint(world: &World, user: &str) -> Answer {
     world.gateway.connect().await.ask(bytes).await
 }
 
-fn claims(answer: &Answer) -> Value {
+pub fn claims(answer: &Answer) -> Value {
     assert_eq!(answer.status, 200, "{}", answer.text());
     let config = answer.json();
     let token = config["headers"]["Authorization"].as_str().unwrap();

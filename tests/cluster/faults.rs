@@ -293,7 +293,10 @@ async fn a_connection_by_tls_is_made_to_who_has_the_right_certificate_alone() {
 async fn a_user_who_may_do_what_is_documented_and_no_more_is_enough() {
     let redis = Redis::start().await;
     let documented = std::fs::read_to_string("docs/operations.md").unwrap();
-    let line = documented.lines().find(|line| line.starts_with("ACL SETUSER")).unwrap();
+    let line = documented
+        .lines()
+        .find(|line| line.starts_with("ACL SETUSER"))
+        .unwrap();
     let words: Vec<&str> = line.split(' ').collect();
     let () = redis.ask(&words).await;
     let text = format!(
@@ -308,7 +311,10 @@ async fn a_user_who_may_do_what_is_documented_and_no_more_is_enough() {
     assert_eq!(revoke(&gateway, subject("a")).await, Told::All);
     assert_eq!(take_back(&gateway, &subject("a")).await, (1, Told::All));
     assert_eq!(asks(&gateway, 1).await.0, 200);
-    assert_eq!(metric(&gateway, "shapegate_cluster_rates_total{outcome=\"unanswered\"}"), Some(0.0));
+    assert_eq!(
+        metric(&gateway, "shapegate_cluster_rates_total{outcome=\"unanswered\"}"),
+        Some(0.0)
+    );
     assert!(metric(&gateway, "shapegate_cluster_rates_total{outcome=\"granted\"}") >= Some(1.0));
 }
 

@@ -79,7 +79,11 @@ pub async fn revoke(gateway: &Gateway, entry: Entry) -> Told {
 }
 
 pub async fn take_back(gateway: &Gateway, entry: &Entry) -> (usize, Told) {
-    gateway.state.cluster.take_back(std::slice::from_ref(&entry.name)).await
+    gateway
+        .state
+        .cluster
+        .take_back(std::slice::from_ref(&entry.name))
+        .await
 }
 
 /// What a gateway denies for the cluster, in order.

@@ -75,7 +75,6 @@ async fn what_operators_revoke_at_one_program_ends_polls_at_another_and_outlives
             "from its first request on"
         );
     }
-
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! `authorize`: what is refused, in which words, and what is understood.
 
-use crate::support::{Given, accepted, accepted_in, refused, with_shape};
+use crate::support::{Given, IDENTITY, accepted, accepted_in, refused, with_shape};
 
 fn shape(authorize: &str, rules: &str) -> String {
     with_shape(&format!(
@@ -35,8 +35,48 @@ const WRONG: &[(&str, &str)] = &[
         "must be of one kind",
     ),
     (
-        "{ postgres: { query: 'select 1' } }",
-        "`postgres` is not yet supported",
+        "{ postgres: { query: 'select 1', params: [] } }",
+        "names no `url`, and no method of `identity` asks a database",
+    ),
+    (
+        "{ postgres: { url: 'postgres://u@127.0.0.1/app', params: [] } }",
+        "`postgres` lacks the key `query`",
+    ),
+    (
+        "{ postgres: { url: 'postgres://u@127.0.0.1/app', query: select 1 } }",
+        "`postgres` lacks the key `params`",
+    ),
+    (
+        "{ postgres: { url: 'postgres://u:p@127.0.0.1/app', query: select 1, params: [] } }",
+        "`url` has a password in it",
+    ),
+    (
+        "{ postgres: { url: 'mysql://u@127.0.0.1/app', query: select 1, params: [] } }",
+        "it does not begin with `postgres://`",
+    ),
+    (
+        "{ postgres: { url: 'postgres://u@127.0.0.1/app', query: 'select $2', params: [user.id, user.id] } }",
+        "`query` does not use $1, and there are 2 `params`",
+    ),
+    (
+        "{ postgres: { url: 'postgres://u@127.0.0.1/app', query: 'select $1', params: 'users.id' } }",
+        "users",
+    ),
+    (
+        "{ postgres: { url: 'postgres://u@127.0.0.1/app', query: 'select $1', params: [decision.role] } }",
+        "decision",
+    ),
+    (
+        "{ postgres: { url: 'postgres://u@127.0.0.1/app', query: 'select $1', params: [user.team] } }",
+        "user.team may be missing",
+    ),
+    (
+        "{ postgres: { url: 'postgres://u@127.0.0.1/app', query: select 1, params: [], pool_size: 0 } }",
+        "pool_size",
+    ),
+    (
+        "{ postgres: { ca: x.pem, query: select 1, params: [] } }",
+        "x.pem",
     ),
     ("{ http: {} }", "`http` lacks the key `url`"),
     ("{ http: { url: app } }", "the URL is no http or https URL"),
@@ -194,6 +234,7 @@ fn a_public_shape_refuses_authorisers_that_are_told_who_asks() {
         "{ http: { url: 'http://app', anonymous: true, headers: [cookie] } }",
         "{ forward_auth: { url: 'http://app', public_url: 'https://x', headers: [cookie] } }",
         "{ opa: { url: 'http://app', path: a, input: { u: user.id } } }",
+        "{ postgres: { url: 'postgres://u@127.0.0.1/app', query: 'select $1', params: [user.id] } }",
     ] {
         let rendered = refused(&public(authorize));
         assert!(
@@ -205,6 +246,7 @@ fn a_public_shape_refuses_authorisers_that_are_told_who_asks() {
         "{ http: { url: 'http://app', anonymous: true } }",
         "{ forward_auth: { url: 'http://app', public_url: 'https://x', headers: [] } }",
         "{ opa: { url: 'http://app', path: a, input: { t: tenant.id } } }",
+        "{ postgres: { url: 'postgres://u@127.0.0.1/app', query: 'select $1', params: [tenant.id] } }",
     ] {
         accepted(&public(authorize));
     }
@@ -225,6 +267,54 @@ fn what_is_understood_is_printed_with_its_defaults_and_without_secrets() {
         assert!(printed.contains(line), "{line} is not in\n{printed}");
     }
     assert!(!printed.contains("canary"), "{printed}");
+}
+
+#[test]
+fn a_database_is_printed_without_its_password_and_with_its_defaults() {
+    let authorize = "{ postgres: { url: { env: DATABASE_URL }, query: 'select 1 where $1 = $2', params: user.id, ttl: 3s } }";
+    let given = Given::new().variable(
+        "DATABASE_URL",
+        "postgres://u:password-canary@db/app?sslmode=disable",
+    );
+    let loaded = accepted_in(&shape(authorize, ALL), &given);
+    let warned = loaded.warnings.render();
+    for told in ["speaks of $2, and there are 1 `params`", "sslmode=disable"] {
+        assert!(warned.contains(told), "{warned}");
+    }
+    let printed = loaded.print();
+    for line in [
+        "deny_ttl: 3s",
+        "timeout: 2s",
+        "concurrency: 8",
+        "pool_size: 8",
+        "DATABASE_URL",
+    ] {
+        assert!(printed.contains(line), "{line} is not in\n{printed}");
+    }
+    assert!(
+        !format!("{printed}{warned}{loaded:?}").contains("canary"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn a_database_need_not_be_named_where_sessions_are_in_one_and_must_be_where_in_two() {
+    let method = |port: u16, header: &str| {
+        format!(
+            "  - postgres: {{ url: 'postgres://u@127.0.0.1:{port}/app', from: {{ header: {header} }}, hash: none, query: 'select $1 as sub' }}\n"
+        )
+    };
+    let with = |methods: &str| {
+        let shape = shape(
+            "{ postgres: { query: 'select 1 where $1 = 1', params: [user.id] } }",
+            ALL,
+        );
+        shape.replace(IDENTITY, &format!("identity:\n{methods}"))
+    };
+    accepted(&with(&method(5432, "x-one")));
+    accepted(&with(&(method(5432, "x-one") + &method(5432, "x-two"))));
+    let rendered = refused(&with(&(method(5432, "x-one") + &method(5433, "x-two"))));
+    assert!(rendered.contains("ask several databases"), "{rendered}");
 }
 
 #[test]

@@ -20,6 +20,7 @@ fn every_example_is_right_and_compiles() {
         .variable("REDIS_URL", "rediss://:secret@redis.internal:6379/0")
         .variable("SHAPEGATE_ADMIN_TOKEN", "0123456789abcdef0123456789abcdef")
         .variable("AUTH_SECRET", "0123456789abcdef0123456789abcdef")
+        .variable("DATABASE_URL", "postgres://shapegate@127.0.0.1/app")
         .file("/etc/gatekeeper.pem", &private_key(SigningAlgorithm::Es256))
         .file("/etc/gatekeeper-jwks.json", PUBLIC_KEYS);
     let folder = std::fs::read_dir(format!("{}/conf", env!("CARGO_MANIFEST_DIR"))).unwrap();

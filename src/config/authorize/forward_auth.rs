@@ -7,7 +7,7 @@ use super::super::yaml::{Entry, Node};
 use super::http::{header_names, names};
 use super::service::{TokenScheme, defaults, read_url, service};
 use super::{Part, Surrounding, Told, terms};
-use crate::authorizer::{AuthorizerSettings, ForwardAuth, Kind, PathPart};
+use crate::authorizer::{AuthorizerSettings, ForwardAuth, Kind, PathPart, ServiceKind};
 use http::header::{HeaderName, HeaderValue};
 use shapegate_core::policy::{FactNames, InputSource, OtherFacts};
 use std::sync::Arc;
@@ -52,16 +52,18 @@ pub(super) fn forward_auth(
         },
         settings: AuthorizerSettings {
             name: None,
-            kind: Kind::ForwardAuth(ForwardAuth {
-                proto,
-                host,
-                path: around.path.segments().iter().map(path_part).collect(),
-                headers: headers.into_iter().map(|header| header.value).collect(),
-                facts,
-                defaults,
-            }),
+            kind: Kind::Service(
+                ServiceKind::ForwardAuth(ForwardAuth {
+                    proto,
+                    host,
+                    path: around.path.segments().iter().map(path_part).collect(),
+                    headers: headers.into_iter().map(|header| header.value).collect(),
+                    facts,
+                    defaults,
+                }),
+                service?,
+            ),
             terms: terms?,
-            service: service?,
         },
     })
 }

@@ -5,7 +5,7 @@ use super::super::source::Spanned;
 use super::super::yaml::{Entry, Node};
 use super::service::{TokenScheme, defaults, service};
 use super::{Part, Surrounding, Told, terms};
-use crate::authorizer::{AuthorizerSettings, HttpAuthorizer, Kind, Member};
+use crate::authorizer::{AuthorizerSettings, HttpAuthorizer, Kind, Member, ServiceKind};
 use http::header::HeaderName;
 use shapegate_core::policy::{FactNames, InputSource, OtherFacts};
 use shapegate_core::value::Value;
@@ -66,9 +66,8 @@ pub(super) fn http(reading: &mut Reading<'_>, entry: &Entry, around: &Surroundin
         },
         settings: AuthorizerSettings {
             name: None,
-            kind: Kind::Http(HttpAuthorizer { members, defaults }),
+            kind: Kind::Service(ServiceKind::Http(HttpAuthorizer { members, defaults }), service?),
             terms: terms?,
-            service: service?,
         },
     })
 }

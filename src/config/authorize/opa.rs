@@ -5,7 +5,7 @@ use super::super::rules::param;
 use super::super::yaml::{Entry, Kind as NodeKind, Node};
 use super::service::{TokenScheme, defaults, service};
 use super::{Part, Surrounding, Told, terms};
-use crate::authorizer::{AuthorizerSettings, Kind, Opa};
+use crate::authorizer::{AuthorizerSettings, Kind, Opa, ServiceKind};
 use shapegate_core::policy::{FactNames, OtherFacts};
 use std::sync::Arc;
 
@@ -38,13 +38,15 @@ pub(super) fn opa(reading: &mut Reading<'_>, entry: &Entry, _around: &Surroundin
         },
         settings: AuthorizerSettings {
             name: None,
-            kind: Kind::Opa(Opa {
-                path: path?,
-                input: input?,
-                defaults,
-            }),
+            kind: Kind::Service(
+                ServiceKind::Opa(Opa {
+                    path: path?,
+                    input: input?,
+                    defaults,
+                }),
+                service?,
+            ),
             terms: terms?,
-            service: service?,
         },
     })
 }

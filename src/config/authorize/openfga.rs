@@ -5,7 +5,9 @@ use super::super::yaml::{Entry, Node};
 use super::relations::{ID_ANSWER_BYTES, facts, limit, object, refuse_idle, require_name, subject};
 use super::service::{TokenScheme, service};
 use super::{Part, Surrounding, Told, terms};
-use crate::authorizer::{ANSWER_BYTES_MAX, AuthorizerSettings, Kind, OpenFga, OpenFgaCheck, OpenFgaList};
+use crate::authorizer::{
+    ANSWER_BYTES_MAX, AuthorizerSettings, Kind, OpenFga, OpenFgaCheck, OpenFgaList, ServiceKind,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,15 +54,17 @@ pub(super) fn openfga(reading: &mut Reading<'_>, entry: &Entry, _around: &Surrou
         facts: facts(check.is_some(), list.is_some()),
         settings: AuthorizerSettings {
             name: None,
-            kind: Kind::OpenFga(OpenFga {
-                store: store?,
-                model: model.map_or(Some(None), |read| read.map(Some))?,
-                higher_consistency: consistency?,
-                check,
-                list,
-            }),
+            kind: Kind::Service(
+                ServiceKind::OpenFga(OpenFga {
+                    store: store?,
+                    model: model.map_or(Some(None), |read| read.map(Some))?,
+                    higher_consistency: consistency?,
+                    check,
+                    list,
+                }),
+                service,
+            ),
             terms,
-            service,
         },
     })
 }

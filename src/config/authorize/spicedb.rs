@@ -7,7 +7,8 @@ use super::relations::{ID_ANSWER_BYTES, facts, limit, object, refuse_idle, requi
 use super::service::{TokenScheme, service};
 use super::{Part, Surrounding, Told, terms};
 use crate::authorizer::{
-    ANSWER_BYTES_MAX, AuthorizerSettings, Consistency, Kind, SpiceDb, SpiceDbCheck, SpiceDbLookup,
+    ANSWER_BYTES_MAX, AuthorizerSettings, Consistency, Kind, ServiceKind, SpiceDb, SpiceDbCheck,
+    SpiceDbLookup,
 };
 
 pub(super) fn spicedb(reading: &mut Reading<'_>, entry: &Entry, _around: &Surrounding<'_>) -> Option<Part> {
@@ -38,13 +39,15 @@ pub(super) fn spicedb(reading: &mut Reading<'_>, entry: &Entry, _around: &Surrou
         facts: facts(check.is_some(), lookup.is_some()),
         settings: AuthorizerSettings {
             name: None,
-            kind: Kind::SpiceDb(SpiceDb {
-                check,
-                lookup,
-                consistency: consistency?,
-            }),
+            kind: Kind::Service(
+                ServiceKind::SpiceDb(SpiceDb {
+                    check,
+                    lookup,
+                    consistency: consistency?,
+                }),
+                service,
+            ),
             terms: terms?,
-            service,
         },
     })
 }

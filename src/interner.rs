@@ -1,0 +1,111 @@
+//! Things that are made once and shared by all who need the same, for as long as anybody does.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// Names below which nobody looks for those that nothing goes by any more.
+const NAMES_MIN: usize = 64;
+
+/// Finds again what was made before, while somebody holds it.
+pub(crate) struct Interner<T>(Mutex<Known<T>>);
+
+struct Known<T> {
+    by_name: HashMap<Box<str>, Vec<Weak<T>>>,
+    /// Names at which those that nothing goes by are forgotten.
+    names_max: usize,
+}
+
+impl<T> Default for Interner<T> {
+    fn default() -> Self {
+        Self(Mutex::new(Known {
+            by_name: HashMap::new(),
+            names_max: NAMES_MIN,
+        }))
+    }
+}
+
+impl<T> Interner<T> {
+    /// The one of this name that is the `same`, or a new one. Names keep a look-up short, and need not differ.
+    pub(crate) fn find_or_make<E>(
+        &self,
+        name: &str,
+        same: impl Fn(&T) -> bool,
+        make: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Arc<T>, E> {
+        // A panic while the lock was held left nothing half done.
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_name = known.by_name.get(name).into_iter().flatten();
+        if let Some(found) = of_name.filter_map(Weak::upgrade).find(|one| same(one)) {
+            return Ok(found);
+        }
+        let made = Arc::new(make()?);
+        known.forget_unused();
+        let of_name = known.by_name.entry(name.into()).or_default();
+        of_name.retain(|one| one.strong_count() > 0);
+        of_name.push(Arc::downgrade(&made));
+        Ok(made)
+    }
+}
+
+impl<T> Known<T> {
+    /// Now and then, so that each look-up pays a small part of it.
+    fn forget_unused(&mut self) {
+        if self.by_name.len() < self.names_max {
+            return;
+        }
+        self.by_name
+            .retain(|_, of_name| of_name.iter().any(|one| one.strong_count() > 0));
+        self.names_max = NAMES_MIN.max(self.by_name.len().saturating_mul(2));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::convert::Infallible;
+
+    fn one(interner: &Interner<u32>, name: &str, value: u32) -> Arc<u32> {
+        let make = || Ok::<_, Infallible>(value);
+        interner
+            .find_or_make(name, |known| *known == value, make)
+            .unwrap()
+    }
+
+    #[test]
+    fn the_same_is_found_while_somebody_holds_it_and_made_anew_after() {
+        let interner = Interner::default();
+        let first = one(&interner, "a", 1);
+        assert!(Arc::ptr_eq(&first, &one(&interner, "a", 1)));
+        assert!(!Arc::ptr_eq(&first, &one(&interner, "b", 1)), "another name");
+        let other = one(&interner, "a", 2);
+        assert!(Arc::ptr_eq(&first, &one(&interner, "a", 1)));
+        drop(first);
+        assert_eq!(interner.0.lock().unwrap().by_name["a"].len(), 2);
+        let anew = one(&interner, "a", 3);
+        assert_eq!(
+            interner.0.lock().unwrap().by_name["a"].len(),
+            2,
+            "the dead one went"
+        );
+        drop((other, anew));
+    }
+
+    #[test]
+    fn names_that_nothing_goes_by_are_forgotten() {
+        let interner = Interner::default();
+        let kept = one(&interner, "kept", 0);
+        for number in 0..10_000 {
+            one(&interner, &number.to_string(), number);
+        }
+        assert!(interner.0.lock().unwrap().by_name.len() <= NAMES_MIN);
+        assert!(Arc::ptr_eq(&kept, &one(&interner, "kept", 0)));
+    }
+
+    #[test]
+    fn what_cannot_be_made_is_not_known() {
+        let interner = Interner::<u32>::default();
+        assert!(interner.find_or_make("a", |_| true, || Err("no")).is_err());
+        assert!(interner.find_or_make("a", |_| true, || Ok::<_, &str>(1)).is_ok());
+    }
+}

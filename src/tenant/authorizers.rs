@@ -1,0 +1,36 @@
+//! Whom the shapes of a tenant ask, from checked values.
+
+use super::{CompileError, Shared};
+use crate::authorizer::Authorizers;
+use crate::config::{CheckedShape, TenantConfig};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Those whom each shape asks, by its name. Its route and the tokens that are minted for it ask the same ones.
+pub(super) struct ShapeAuthorizers(HashMap<Arc<str>, Arc<Authorizers>>);
+
+impl ShapeAuthorizers {
+    pub(super) fn of(config: &TenantConfig, shared: &Shared) -> Result<Self, CompileError> {
+        let asking = config
+            .shapes
+            .iter()
+            .filter(|shape| !shape.settings.authorizers.is_empty());
+        let compiled = asking.map(|shape| {
+            let name = &shape.settings.name.value;
+            let asked = shape.settings.authorizers.iter();
+            let asked = asked.map(|one| (&one.source, &one.settings));
+            let place = format!("{}/{name}", config.id);
+            let compiled = shared.authorizers.authorizers(&place, asked, &shared.pools);
+            let compiled = compiled.map_err(|error| CompileError::Authorizer(place, error.to_string()))?;
+            Ok((Arc::clone(name), Arc::new(compiled)))
+        });
+        Ok(Self(compiled.collect::<Result<_, CompileError>>()?))
+    }
+
+    pub(super) fn of_shape(&self, shape: &CheckedShape) -> Arc<Authorizers> {
+        self.0
+            .get(&shape.settings.name.value)
+            .cloned()
+            .unwrap_or_default()
+    }
+}
