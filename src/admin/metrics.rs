@@ -5,6 +5,7 @@ use shapegate_core::code::Code;
 
 use super::readiness::KeyAges;
 use crate::authorizer::AuthorizerMetrics;
+use crate::cluster::ClusterMetrics;
 use crate::hub::HubMetrics;
 use crate::identity::IdentityMetrics;
 use crate::limits::LimitMetrics;
@@ -42,6 +43,8 @@ pub struct Metrics {
     pub authorizers: AuthorizerMetrics,
     /// What is counted of revocations.
     pub revocations: RevocationMetrics,
+    /// What is counted of a cluster.
+    pub cluster: ClusterMetrics,
 }
 
 impl Metrics {
@@ -84,6 +87,7 @@ impl Metrics {
             identity: IdentityMetrics::new()?,
             authorizers: AuthorizerMetrics::new()?,
             revocations: RevocationMetrics::new()?,
+            cluster: ClusterMetrics::new()?,
         };
         metrics.register()?;
         Ok(metrics)
@@ -104,6 +108,7 @@ impl Metrics {
         self.identity.register(&self.registry)?;
         self.authorizers.register(&self.registry)?;
         self.hub.register(&self.registry)?;
+        self.cluster.register(&self.registry)?;
         self.revocations.register(&self.registry)
     }
 
