@@ -10,6 +10,7 @@ use super::loops::UnauthorizedLoops;
 use super::readiness::KeyAges;
 use super::series::MetricsSettings;
 use crate::authorizer::AuthorizerMetrics;
+use crate::cluster::ClusterMetrics;
 use crate::hub::HubMetrics;
 use crate::journal::JournalMetrics;
 use crate::limits::LimitMetrics;
@@ -58,6 +59,8 @@ pub struct Metrics {
     pub authorizers: AuthorizerMetrics,
     /// What is counted of revocations.
     pub revocations: RevocationMetrics,
+    /// What is counted of a cluster.
+    pub cluster: ClusterMetrics,
 }
 
 impl Metrics {
@@ -111,6 +114,7 @@ impl Metrics {
             reload: ReloadMetrics::new()?,
             authorizers: AuthorizerMetrics::new()?,
             revocations: RevocationMetrics::new()?,
+            cluster: ClusterMetrics::new()?,
         };
         // From the beginning, so that the first one is an increase.
         for limit in ["connections_max", "connections_per_address_max", "head_timeout"] {
@@ -139,6 +143,7 @@ impl Metrics {
         self.key_ages.register(&self.registry)?;
         self.authorizers.register(&self.registry)?;
         self.hub.register(&self.registry)?;
+        self.cluster.register(&self.registry)?;
         self.revocations.register(&self.registry)
     }
 

@@ -1,5 +1,6 @@
 //! `server`, `admin`, `health` and `limits`: what the process listens on and how much it takes.
 
+use super::cluster::ClusterSettings;
 use super::files::NamedFile;
 use super::leaving::{self, Leaving};
 use super::limits::{self, Limits};
@@ -45,6 +46,8 @@ pub struct ServerSettings {
     pub metrics: MetricsSettings,
     /// What is revoked.
     pub revocations: Option<RevocationFile>,
+    /// What is shared with other gateways.
+    pub cluster: Option<ClusterSettings>,
     /// How it goes away.
     pub leaving: Leaving,
     /// How much is taken.
@@ -127,6 +130,7 @@ pub(super) fn server(
         logs: JournalSettings::default(),
         metrics: MetricsSettings::default(),
         revocations: None,
+        cluster: None,
         limits: limits?,
     })
 }

@@ -15,6 +15,8 @@ use super::tls::Certificates;
 use crate::admin::Metrics;
 use crate::admin::decisions::{Asked, RouteCounts};
 use crate::clock::Clock;
+use crate::cluster::Cluster;
+use crate::config::ClusterSettings;
 use crate::hub::fetch::SharedFetch;
 use crate::hub::{Fetch, Hub, LoadSettings, Upstream};
 use crate::journal::Journal;
@@ -98,6 +100,8 @@ pub struct Parts {
     pub revocations: Arc<Revocations>,
     /// The logs of requests.
     pub journal: Journal,
+    /// What is shared with other gateways.
+    pub cluster: Option<ClusterSettings>,
     /// Bytes of answers that are kept.
     pub hub_bytes_max: usize,
     /// How much each may ask for.
@@ -128,6 +132,8 @@ pub struct State {
     pub journal: Journal,
     /// Where requests are counted that are for nobody here.
     pub nowhere: Arc<RouteCounts>,
+    /// What is shared with other gateways.
+    pub cluster: Cluster,
     /// Connections to upstreams.
     pub fetch: SharedFetch,
     /// What is shared.
@@ -158,6 +164,7 @@ impl State {
             head_limits,
             revocations,
             journal,
+            cluster,
             hub_bytes_max,
             limits,
             loads,
@@ -166,7 +173,10 @@ impl State {
         let fetch = Arc::new(fetch);
         let (hub_fetch, hub_clock) = (Arc::clone(&fetch), Arc::clone(&clock));
         let hub = Hub::new(hub_fetch, hub_clock, metrics.hub.clone(), hub_bytes_max, loads);
+        let (deny, counted) = (Arc::clone(&revocations), metrics.cluster.clone());
+        let cluster = Cluster::new(cluster, deny, Arc::clone(&clock), counted);
         let limits = Limits::new(limits, Arc::clone(&clock), metrics.limits.clone());
+        let limits = limits.shared_by(cluster.rates());
         let authorizers = crate::authorizer::Asking::new(Arc::clone(&clock), metrics.authorizers.clone());
         Arc::new(Self {
             authorizers,
@@ -181,6 +191,7 @@ impl State {
             metrics,
             revocations,
             journal,
+            cluster,
             fetch,
             hub,
             limits,
