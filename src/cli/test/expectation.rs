@@ -78,7 +78,7 @@ impl Expectation {
     }
 
     fn refusal(&self, code: &str) -> Result<Expected, String> {
-        let known = Code::ALL.into_iter().find(|one| one.as_str() == code);
+        let known = Code::ALL.iter().find(|one| one.as_str() == code);
         let known =
             known.ok_or_else(|| format!("there is no code {code:?}; docs/errors.md has all of them"))?;
         Ok(Expected::Refused(*known))
