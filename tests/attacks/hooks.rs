@@ -110,10 +110,13 @@ async fn answer_well(exchange: &mut Exchange, head: &str) {
 
 /// Names in lower case: Pingora writes some with capitals, which are the same.
 fn with_lower_names(head: &str) -> String {
-    let lines = head.split("\r\n").enumerate().map(|(at, line)| match line.split_once(": ") {
-        Some((name, value)) if at > 0 => format!("{}: {value}", name.to_ascii_lowercase()),
-        _ => line.to_owned(),
-    });
+    let lines = head
+        .split("\r\n")
+        .enumerate()
+        .map(|(at, line)| match line.split_once(": ") {
+            Some((name, value)) if at > 0 => format!("{}: {value}", name.to_ascii_lowercase()),
+            _ => line.to_owned(),
+        });
     lines.collect::<Vec<_>>().join("\r\n")
 }
 

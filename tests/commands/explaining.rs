@@ -226,9 +226,13 @@ shapes:
     let told = explain(&rest, &asking);
     assert_eq!(told.code, 2, "{told:?}");
     assert!(sessions.is_left_alone().await);
-    let live = tokio::task::spawn_blocking(move || explain(&rest, &["--live", asking[0], asking[1], asking[2]]));
+    let live =
+        tokio::task::spawn_blocking(move || explain(&rest, &["--live", asking[0], asking[1], asking[2]]));
     let (mut exchange, asked) = sessions.asked().await;
-    assert!(asked.starts_with("GET /session ") && asked.contains("a-canary"), "{asked}");
+    assert!(
+        asked.starts_with("GET /session ") && asked.contains("a-canary"),
+        "{asked}"
+    );
     let body = r#"{"user": {"id": "ann"}}"#;
     let answer = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
@@ -237,7 +241,11 @@ shapes:
     exchange.send(answer).await;
     let told = live.await.unwrap();
     assert_eq!(told.code, 0, "{told:?}");
-    assert!(told.output.contains("identity    \"ann\" of session"), "{}", told.output);
+    assert!(
+        told.output.contains("identity    \"ann\" of session"),
+        "{}",
+        told.output
+    );
 }
 
 #[test]
@@ -320,7 +328,12 @@ fn what_a_token_would_sign_is_decided_by_the_rules_and_none_is_made() {
         all.extend(arguments);
         let folder = tempfile::tempdir().unwrap();
         let (_, key) = (folder.path(), folder.path().join("key.pem"));
-        let made = run(&mut shapegate(&["keys", "generate", "--out", key.to_str().unwrap()]));
+        let made = run(&mut shapegate(&[
+            "keys",
+            "generate",
+            "--out",
+            key.to_str().unwrap(),
+        ]));
         assert_eq!(made.code, 0, "{made:?}");
         let rest = format!(
             "electric: {{ url: http://127.0.0.1:3000, secret: {{ env: ELECTRIC_SECRET }} }}
@@ -348,16 +361,33 @@ gatekeeper:
     };
     let told = mint(&["--claims", r#"{"sub": "ann", "org_id": 7}"#, "/gatekeeper/items"]);
     assert_eq!(told.code, 0, "{told:?}");
-    for line in ["a token for shape items", "rules[0] decides", "$1 = \"7\"", "none was made"] {
+    for line in [
+        "a token for shape items",
+        "rules[0] decides",
+        "$1 = \"7\"",
+        "none was made",
+    ] {
         assert!(told.output.contains(line), "{line}: {}", told.output);
     }
     assert!(!told.output.contains("eyJ"), "{}", told.output);
     let told = mint(&["--claims", r#"{"sub": "bob"}"#, "/gatekeeper/items"]);
-    assert!(told.code == 1 && told.output.contains("REFUSED 403 forbidden"), "{told:?}");
+    assert!(
+        told.code == 1 && told.output.contains("REFUSED 403 forbidden"),
+        "{told:?}"
+    );
     let told = mint(&["/gatekeeper/items"]);
-    assert!(told.code == 1 && told.output.contains("REFUSED 401 token_missing"), "{told:?}");
+    assert!(
+        told.code == 1 && told.output.contains("REFUSED 401 token_missing"),
+        "{told:?}"
+    );
     let other = r#"{"where": "true", "table": "secrets"}"#;
-    let told = mint(&["--claims", r#"{"sub": "ann", "org_id": 7}"#, "--data", other, "/gatekeeper/items"]);
+    let told = mint(&[
+        "--claims",
+        r#"{"sub": "ann", "org_id": 7}"#,
+        "--data",
+        other,
+        "/gatekeeper/items",
+    ]);
     assert!(told.code == 1 && told.output.contains("REFUSED 400"), "{told:?}");
 }
 

@@ -12,7 +12,9 @@ use shapegate_core::code::{Code, Refusal};
 use shapegate_core::definition::{Columns, Rows, ShapeDefinition};
 use shapegate_core::identity::Identity;
 use shapegate_core::permit::Allowed;
-use shapegate_core::policy::{Facts, Finding, RequestFacts, ShapePolicy, Trial, TrialOutcome, Withheld, require_shape};
+use shapegate_core::policy::{
+    Facts, Finding, RequestFacts, ShapePolicy, Trial, TrialOutcome, Withheld, require_shape,
+};
 use shapegate_core::request::{Asked, Declared, Verb};
 use shapegate_core::time::{Now, Until};
 use shapegate_core::upstream::UpstreamRequest;
