@@ -147,6 +147,11 @@ need_postgres() {
     install_stopped "PostgreSQL's programs" postgresql
 }
 
+# Valkey does as well: SHAPEGATE_REDIS=valkey-server.
+need_redis() {
+    have "${SHAPEGATE_REDIS:-redis-server}" || install_stopped "Redis' server" redis-server
+}
+
 # The gatekeeper's walkthrough is run as it is written.
 need_curl() {
     have curl || install "curl" curl
@@ -243,10 +248,10 @@ need_authorization_servers() {
     build_go spicedb github.com/authzed/spicedb "$spicedb_version" ./cmd/spicedb
 }
 
-[ $# -gt 0 ] || die "usage: scripts/need.sh rust|rust_lints|build|curl|node|postgres|systemd|packaging|sbom|shellcheck|bench|authorization_servers ..."
+[ $# -gt 0 ] || die "usage: scripts/need.sh rust|rust_lints|build|curl|node|postgres|redis|systemd|packaging|sbom|shellcheck|bench|authorization_servers ..."
 for group in "$@"; do
     case $group in
-    rust | rust_lints | build | curl | node | postgres | systemd | packaging | sbom | shellcheck | bench | authorization_servers) "need_$group" ;;
+    rust | rust_lints | build | curl | node | postgres | redis | systemd | packaging | sbom | shellcheck | bench | authorization_servers) "need_$group" ;;
     *) die "no such group: $group" ;;
     esac
 done

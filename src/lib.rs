@@ -4,6 +4,7 @@ pub mod authorizer;
 pub mod breaker;
 pub mod cli;
 pub mod clock;
+pub mod cluster;
 pub mod config;
 pub mod gatekeeper;
 pub mod gateway;

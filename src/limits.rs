@@ -9,6 +9,7 @@ mod key;
 mod metrics;
 mod rates;
 mod settings;
+mod shares;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use self::held::HeldTable;
 use self::key::Counted;
 use self::rates::Rates;
 use crate::clock::Clock;
+use crate::cluster::SharedRates;
 
 pub use held::HeldSlot;
 pub use key::Asker;
@@ -50,6 +52,13 @@ impl Limits {
             clock,
             metrics,
         }
+    }
+
+    /// The same, with rates that other gateways count against as well.
+    #[must_use]
+    pub fn shared_by(mut self, rates: Arc<SharedRates>) -> Self {
+        self.rates.share(rates);
+        self
     }
 
     /// Other numbers from now on; what was counted still counts.

@@ -15,6 +15,8 @@ mod support;
 mod authorize;
 #[path = "config/bombs.rs"]
 mod bombs;
+#[path = "config/cluster.rs"]
+mod cluster;
 #[path = "config/command.rs"]
 mod command;
 #[path = "config/examples.rs"]

@@ -5,6 +5,7 @@ use shapegate_core::code::Code;
 
 use super::readiness::KeyAges;
 use crate::authorizer::AuthorizerMetrics;
+use crate::cluster::ClusterMetrics;
 use crate::hub::HubMetrics;
 use crate::limits::LimitMetrics;
 use crate::reload::ReloadMetrics;
@@ -39,6 +40,8 @@ pub struct Metrics {
     pub authorizers: AuthorizerMetrics,
     /// What is counted of revocations.
     pub revocations: RevocationMetrics,
+    /// What is counted of a cluster.
+    pub cluster: ClusterMetrics,
 }
 
 impl Metrics {
@@ -80,6 +83,7 @@ impl Metrics {
             reload: ReloadMetrics::new()?,
             authorizers: AuthorizerMetrics::new()?,
             revocations: RevocationMetrics::new()?,
+            cluster: ClusterMetrics::new()?,
         };
         metrics.register()?;
         Ok(metrics)
@@ -99,6 +103,7 @@ impl Metrics {
         self.key_ages.register(&self.registry)?;
         self.authorizers.register(&self.registry)?;
         self.hub.register(&self.registry)?;
+        self.cluster.register(&self.registry)?;
         self.revocations.register(&self.registry)
     }
 

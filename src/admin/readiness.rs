@@ -3,6 +3,7 @@
 use http::StatusCode;
 use prometheus::{GaugeVec, Opts, Registry};
 
+use crate::cluster::Standing;
 use crate::gateway::State;
 use crate::tenant::Tenant;
 
@@ -26,7 +27,7 @@ pub fn readiness(state: &State, of_tenant: Option<&str>) -> (StatusCode, String)
         return (StatusCode::NOT_FOUND, "there is no such tenant\n".to_owned());
     }
     let (waiting, ready): (Vec<_>, Vec<_>) = asked.partition(|tenant| waits(tenant));
-    let text = match waiting.len() {
+    let mut text = match waiting.len() {
         0 => "ready\n".to_owned(),
         // Probes see no names.
         count => format!(
@@ -34,6 +35,12 @@ pub fn readiness(state: &State, of_tenant: Option<&str>) -> (StatusCode, String)
             count + ready.len()
         ),
     };
+    // It serves all the same: what is known of revocations holds, and limits are its own.
+    if state.cluster.standing() == Standing::Apart {
+        text.push_str(
+            "the cluster cannot be reached: limits and new revocations are of this process alone\n",
+        );
+    }
     let status = if waiting.is_empty() || !ready.is_empty() {
         StatusCode::OK
     } else {

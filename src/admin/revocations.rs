@@ -5,10 +5,11 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, header};
 use pingora_core::protocols::http::ServerSession;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::page::Reply;
 use crate::clock::Clock;
+use crate::cluster::Told;
 use crate::config::{moment_text, requested_revocations};
 use crate::gateway::State;
 use crate::revocation::{Entry, Name, Source};
@@ -28,36 +29,46 @@ pub(super) async fn answer(state: &State, session: &mut ServerSession) -> Reply 
         Err(reply) => return reply,
     };
     if method == Method::DELETE {
-        take_back(state, entries)
+        take_back(state, entries).await
     } else {
-        add(state, entries)
+        add(state, entries).await
     }
 }
 
-fn add(state: &State, entries: Vec<Entry>) -> Reply {
-    let told: Vec<String> = entries.iter().map(Entry::to_string).collect();
-    let now = state.clock.now().wall;
-    if let Err(full) = state.revocations.add(Source::Admin, entries, now) {
-        log::error!("a revocation by the admin listener was refused: {full}");
-        return Reply::text(StatusCode::INSUFFICIENT_STORAGE, format!("{full}\n"));
-    }
-    for entry in &told {
+async fn add(state: &State, entries: Vec<Entry>) -> Reply {
+    let said: Vec<String> = entries.iter().map(Entry::to_string).collect();
+    let told = match state.cluster.revoke(entries).await {
+        Ok(told) => told,
+        Err(full) => {
+            log::error!("a revocation by the admin listener was refused: {full}");
+            return Reply::text(StatusCode::INSUFFICIENT_STORAGE, format!("{full}\n"));
+        }
+    };
+    for entry in &said {
         log::info!("by the admin listener: {entry}");
     }
-    Reply::json(StatusCode::OK, &json!({ "added": told.len() }))
+    done("added", said.len(), told)
 }
 
-fn take_back(state: &State, entries: Vec<Entry>) -> Reply {
+/// What was done; with a cluster, also whether all gateways are told.
+fn done(what: &str, count: usize, told: Told) -> Reply {
+    let mut members = Map::from_iter([(what.to_owned(), Value::from(count))]);
+    if told != Told::This {
+        members.insert("shared".to_owned(), Value::from(told == Told::All));
+    }
+    Reply::json(StatusCode::OK, &Value::Object(members))
+}
+
+async fn take_back(state: &State, entries: Vec<Entry>) -> Reply {
     let names: Vec<Name> = entries.into_iter().map(|entry| entry.name).collect();
-    let now = state.clock.now().wall;
-    let removed = state.revocations.remove(Source::Admin, &names, now);
+    let (removed, told) = state.cluster.take_back(&names).await;
     for Name { kind, value, .. } in &names {
         log::info!(
             "by the admin listener: {} {value:?} is no longer revoked",
             kind.as_str()
         );
     }
-    Reply::json(StatusCode::OK, &json!({ "removed": removed }))
+    done("removed", removed, told)
 }
 
 fn list(state: &State) -> Reply {

@@ -37,6 +37,11 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
             "The configuration is right: {shapes}, {}.\n",
             count(loaded.warnings.list.len(), "warning")
         ));
+        if loaded.config.server.cluster.is_none() {
+            tell(
+                "Limits and revocations made over the admin listener are of each process alone; `cluster` shares them.\n",
+            );
+        }
     }
     ExitCode::SUCCESS
 }

@@ -1,5 +1,6 @@
 //! A configuration opened: what concerns the process is read, and each tenant can be, on its own.
 
+use super::cluster;
 use super::problem::{Problem, Problems};
 use super::reading::{Reading, Section, Shown};
 use super::revocations;
@@ -206,7 +207,9 @@ fn process(reading: &mut Reading<'_>, root: &Node) -> Option<ServerSettings> {
     let nodes = ["server", "admin", "health", "limits"]
         .map(|key| section.get(reading, key).map(|entry| &entry.value));
     let server = server::server(reading, nodes);
-    section.later(reading, "cluster", "");
+    let cluster = section.get(reading, "cluster");
+    let wrong_cluster = cluster.is_none() && section.has("cluster");
+    let cluster = cluster.map(|entry| cluster::cluster(reading, &entry.value));
     section.know(&PROCESS_KEYS);
     if section.has("tenants") {
         for key in TENANT_KEYS.iter().filter(|key| section.has(key)) {
@@ -220,6 +223,7 @@ fn process(reading: &mut Reading<'_>, root: &Node) -> Option<ServerSettings> {
     }
     let mut server = server?;
     server.revocations = revocations?;
+    server.cluster = cluster.map_or((!wrong_cluster).then_some(None), |read| read.map(Some))?;
     Some(server)
 }
 

@@ -171,6 +171,14 @@ fn server_defaults(root: &mut Out, server: &ServerSettings) {
         }
     });
     admin_defaults(root, &server.admin);
+    if let Some(cluster) = &server.cluster {
+        put_in(root, "cluster", |out| {
+            put_in(out, "redis", |out| {
+                put(out, "prefix", Out::Text(cluster.prefix.clone()));
+                put(out, "timeout", Out::Plain(duration_text(cluster.timeout)));
+            });
+        });
+    }
     put_in(root, "limits", |out| limits_defaults(out, &server.limits));
 }
 

@@ -313,14 +313,6 @@ impl<'n> Section<'n> {
         self.asked.extend(keys);
     }
 
-    /// Refuses a key that has its name already but does nothing yet.
-    pub(super) fn later(&mut self, reading: &mut Reading<'_>, key: &'static str, instead: &str) {
-        self.asked.push(key);
-        if let Some(entry) = self.entries.iter().find(|entry| entry.key == key) {
-            not_yet(reading, entry.key_span, key, instead);
-        }
-    }
-
     /// Refuses what nobody asked for.
     pub(super) fn finish(&self, reading: &mut Reading<'_>) {
         let asked = self.asked.iter().copied();
@@ -339,11 +331,4 @@ impl<'n> Section<'n> {
                 .push(Problem::error(entry.key_span, message).help(help));
         }
     }
-}
-
-/// The one wording for names that are taken but do nothing yet.
-pub(super) fn not_yet(reading: &mut Reading<'_>, span: Span, key: &str, instead: &str) {
-    let message = format!("`{key}` is not yet supported");
-    let help = format!("remove it for now: a later version of shapegate reads it{instead}");
-    reading.problems.push(Problem::error(span, message).help(help));
 }

@@ -1,5 +1,6 @@
 //! `server`, `admin`, `health` and `limits`: what the process listens on and how much it takes.
 
+use super::cluster::ClusterSettings;
 use super::files::NamedFile;
 use super::leaving::{self, Leaving};
 use super::limits::{self, Limits};
@@ -39,6 +40,8 @@ pub struct ServerSettings {
     pub health: Option<SocketAddr>,
     /// What is revoked.
     pub revocations: Option<RevocationFile>,
+    /// What is shared with other gateways.
+    pub cluster: Option<ClusterSettings>,
     /// How it goes away.
     pub leaving: Leaving,
     /// How much is taken.
@@ -119,6 +122,7 @@ pub(super) fn server(
         admin_token,
         health: health?,
         revocations: None,
+        cluster: None,
         limits: limits?,
     })
 }

@@ -1,18 +1,19 @@
-//! What runs beside the requests: each tenant's upstream resolved, its issuers' keys fetched.
+//! What runs beside the requests: each tenant's upstream resolved, its issuers' keys fetched, the cluster followed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures_util::future::join;
+use futures_util::future::join3;
 use tokio::task::JoinHandle;
 
 use super::resolving;
 use super::state::State;
 use crate::tenant::Tenant;
 
-/// Runs what each tenant of the snapshot in use needs, until this is dropped.
+/// Runs what the process and each tenant of the snapshot in use need, until this is dropped.
 pub async fn run(state: &Arc<State>) {
-    join(resolving::run(state), keep_keys_fresh(state)).await;
+    let cluster = Box::pin(state.cluster.run());
+    join3(resolving::run(state), keep_keys_fresh(state), cluster).await;
 }
 
 async fn keep_keys_fresh(state: &Arc<State>) {

@@ -145,6 +145,7 @@ pub fn state(
                 headers_max: HEADERS_MAX,
             },
             revocations: Arc::new(revocations),
+            cluster: settings.cluster.clone(),
             hub_bytes_max: limits.hub_bytes_max,
             limits: limit_settings(settings),
             loads: load_settings(settings),
@@ -226,6 +227,7 @@ fn serve(
 ) -> Result<(), ServeError> {
     let program = Program::this().map_err(|error| ServeError::Setup(error.to_string()))?;
     let state = &state(snapshot, settings, Arc::new(SystemClock))?;
+    catch_up(state)?;
     let Arrival {
         inherited,
         predecessor,
@@ -276,6 +278,18 @@ fn serve(
             program,
         }),
     });
+    Ok(())
+}
+
+/// Learns what the other gateways of a cluster deny, before anybody is served.
+fn catch_up(state: &State) -> Result<(), ServeError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| ServeError::Setup(error.to_string()))?;
+    runtime.block_on(state.cluster.catch_up());
+    // A name that is still being resolved is not waited for.
+    runtime.shutdown_background();
     Ok(())
 }
 

@@ -14,6 +14,8 @@ use super::request_id::RequestIds;
 use super::tls::Certificates;
 use crate::admin::Metrics;
 use crate::clock::Clock;
+use crate::cluster::Cluster;
+use crate::config::ClusterSettings;
 use crate::hub::fetch::SharedFetch;
 use crate::hub::{Fetch, Hub, LoadSettings, Upstream};
 use crate::limits::{LimitSettings, Limits};
@@ -93,6 +95,8 @@ pub struct Parts {
     pub head_limits: HeadLimits,
     /// What is revoked.
     pub revocations: Arc<Revocations>,
+    /// What is shared with other gateways.
+    pub cluster: Option<ClusterSettings>,
     /// Bytes of answers that are kept.
     pub hub_bytes_max: usize,
     /// How much each may ask for.
@@ -118,6 +122,8 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     /// What is revoked.
     pub revocations: Arc<Revocations>,
+    /// What is shared with other gateways.
+    pub cluster: Cluster,
     /// Connections to upstreams.
     pub fetch: SharedFetch,
     /// What is shared.
@@ -147,6 +153,7 @@ impl State {
             body_limits,
             head_limits,
             revocations,
+            cluster,
             hub_bytes_max,
             limits,
             loads,
@@ -155,7 +162,10 @@ impl State {
         let fetch = Arc::new(fetch);
         let (hub_fetch, hub_clock) = (Arc::clone(&fetch), Arc::clone(&clock));
         let hub = Hub::new(hub_fetch, hub_clock, metrics.hub.clone(), hub_bytes_max, loads);
+        let (deny, counted) = (Arc::clone(&revocations), metrics.cluster.clone());
+        let cluster = Cluster::new(cluster, deny, Arc::clone(&clock), counted);
         let limits = Limits::new(limits, Arc::clone(&clock), metrics.limits.clone());
+        let limits = limits.shared_by(cluster.rates());
         let authorizers = crate::authorizer::Asking::new(Arc::clone(&clock), metrics.authorizers.clone());
         Arc::new(Self {
             authorizers,
@@ -167,6 +177,7 @@ impl State {
             clock,
             metrics,
             revocations,
+            cluster,
             fetch,
             hub,
             limits,

@@ -18,6 +18,32 @@ pub(super) enum Counted {
     Address(IpAddr),
 }
 
+impl Counted {
+    /// What it is known by at all gateways; none where it is known here alone.
+    pub(super) fn shared_name(&self) -> Option<Vec<String>> {
+        let owned = |parts: &[&str]| Some(parts.iter().map(|part| (*part).to_owned()).collect());
+        match self {
+            Self::Subject(
+                tenant,
+                Subject::Named {
+                    issuer: None,
+                    subject,
+                },
+            ) => owned(&["subject", tenant, subject]),
+            Self::Subject(
+                tenant,
+                Subject::Named {
+                    issuer: Some(issuer),
+                    subject,
+                },
+            ) => owned(&["subject", tenant, subject, issuer]),
+            Self::Subject(_, Subject::Credential(_)) => None,
+            Self::Tenant(tenant) => owned(&["tenant", tenant]),
+            Self::Address(address) => owned(&["address", &address.to_string()]),
+        }
+    }
+}
+
 /// A user of one tenant. `sub` is unique within its issuer alone (RFC 7519 §4.1.2).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Subject {

@@ -10,6 +10,8 @@ use shapegate_core::time::Monotonic;
 
 use super::key::Counted;
 use super::settings::Rate;
+use super::shares::Shares;
+use crate::cluster::SharedRates;
 
 /// How many rates are remembered. Who floods with new keys drives out others' that are asked once: none that is
 /// asked for again, and so none that is being used up.
@@ -18,25 +20,38 @@ const RATES_MAX: usize = 100_000;
 /// What a rate is of.
 pub(super) type RateKey = (Rate, Counted);
 
-/// Where rates are counted.
-pub(super) enum Rates {
-    /// In this process.
-    Local(LocalRates),
+/// Where rates are counted: in this process, and with other gateways where there are any.
+pub(super) struct Rates {
+    local: LocalRates,
+    shares: Option<Shares>,
 }
 
 impl Rates {
+    /// Counted in this process alone.
     pub(super) fn local() -> Self {
-        Self::Local(LocalRates(Cache::new(RATES_MAX)))
+        Self {
+            local: LocalRates(Cache::new(RATES_MAX)),
+            shares: None,
+        }
     }
 
-    /// Takes one of `per_minute`, of which as many may come at once; or says how long to stay away.
-    #[allow(
-        clippy::unused_async,
-        reason = "a store that gateways share is asked over a network"
-    )]
+    /// Counted with others as well, while they can be reached.
+    pub(super) fn share(&mut self, rates: Arc<SharedRates>) {
+        self.shares = Some(Shares::new(rates, RATES_MAX));
+    }
+
+    /// Takes one of `per_minute`, of which as many may come at once; or says how long to stay away. Nobody else is
+    /// asked about what is refused here.
     pub(super) async fn take(&self, key: RateKey, per_minute: u32, now: Monotonic) -> Result<(), Duration> {
-        match self {
-            Self::Local(rates) => rates.take(&key, per_minute, now),
+        let shares = self.shares.as_ref().filter(|shares| shares.are_reachable());
+        if let Some(shares) = shares {
+            shares.refused_before(&key, now)?;
+        }
+        self.local.take(&key, per_minute, now)?;
+        match shares {
+            // Boxed, as most requests ask nobody.
+            Some(shares) => Box::pin(shares.take(key, per_minute, now)).await,
+            None => Ok(()),
         }
     }
 }

@@ -98,6 +98,7 @@ impl Reloader {
         {
             log::error!("the certificates stay as they are: {error}");
         }
+        self.state.cluster.set(settings.cluster.clone());
         let differing = differing(&self.started_with, settings);
         if !differing.is_empty() {
             log::warn!(

@@ -327,7 +327,7 @@ fn what_a_token_would_sign_is_decided_by_the_rules_and_none_is_made() {
         let mut all = vec!["explain", "-c", "gatekeeper-mint.yaml", "-X", "POST"];
         all.extend(arguments);
         let folder = tempfile::tempdir().unwrap();
-        let (_, key) = (folder.path(), folder.path().join("key.pem"));
+        let key = folder.path().join("key.pem");
         let made = run(&mut shapegate(&[
             "keys",
             "generate",

@@ -24,7 +24,8 @@ fn check_ends_with_0_for_a_right_file_and_with_1_for_a_wrong_one() {
     assert_eq!(right.status.code(), Some(0));
     assert_eq!(
         String::from_utf8(right.stdout).unwrap(),
-        "The configuration is right: 1 shape, 0 warnings.\n"
+        "The configuration is right: 1 shape, 0 warnings.\n\
+         Limits and revocations made over the admin listener are of each process alone; `cluster` shares them.\n"
     );
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("wrong.yaml"), "electric: {}\n").unwrap();

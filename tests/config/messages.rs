@@ -136,25 +136,6 @@ error: `where` has a template in it, which is not filled in
 }
 
 #[test]
-fn a_key_of_later_work_is_told_as_such() {
-    let text = format!(
-        "cluster: {{}}\n{}",
-        with_shape("table: users\ncolumns: [id]\nrules: [{ rows: all }]")
-    );
-    assert_eq!(
-        refused(&text),
-        "\
-error: `cluster` is not yet supported
- --> /etc/shapegate.yaml:1:1
-  |
-1 | cluster: {}
-  | ^^^^^^^
-  = help: remove it for now: a later version of shapegate reads it
-"
-    );
-}
-
-#[test]
 fn every_problem_is_told_at_once_in_the_order_of_the_file() {
     let text = "\
 server: { listen: here }
@@ -187,7 +168,7 @@ cluster: {}
             "error: columns: no column is named",
             "error: `rows` cannot be `some`",
             "error: `body_bytes_max` must be a size, not `256`",
-            "error: `cluster` is not yet supported",
+            "error: `cluster` lacks the key `redis`",
         ],
         "{rendered}"
     );

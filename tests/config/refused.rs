@@ -140,12 +140,6 @@ fn one_issuer_is_there_once() {
 }
 
 #[test]
-fn what_comes_later_is_told_as_such() {
-    let text = and("cluster: { redis: { url: { env: REDIS_URL } } }\n");
-    one(&text, "`cluster` is not yet supported");
-}
-
-#[test]
 fn a_page_of_anybody_may_not_read_as_the_user() {
     one(
         &and("cors: { credentials: true }\n"),

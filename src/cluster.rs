@@ -1,0 +1,455 @@
+//! What several gateways share, in Redis or Valkey: revocations, and rates.
+//!
+//! **Revocations** are records in a hash, the later one of a name counting ([`record`]). Each gateway has all of them
+//! ([`ledger`]): it reads the hash, then follows a capped stream of changes, each of which names the one before, and
+//! looks once a second whether the list is where they led to. What is missing there without having been taken back
+//! was lost, and is written again by whoever knows it: an emptied Redis, an older copy or garbage revoke nothing
+//! less.
+//!
+//! **Rates** are cells of the generic cell rate algorithm, in one script ([`rates`]).
+//!
+//! Redis away, limits are this process's own, what is known of revocations holds, and what is made here is kept to
+//! be written later. The log says so, and `shapegate_cluster_up`, and `/readyz`.
+
+mod bounded;
+mod connection;
+mod fault;
+mod ledger;
+mod metrics;
+mod rates;
+mod record;
+mod session;
+mod store;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use shapegate_core::time::Monotonic;
+use tokio::sync::{Notify, watch};
+
+use self::connection::{Connection, within};
+use self::ledger::Ledger;
+use self::rates::Link;
+use self::record::{Field, Record};
+use self::session::Found;
+use self::store::{Keys, Outcome, Store};
+use crate::clock::Clock;
+use crate::config::ClusterSettings;
+use crate::revocation::{Entry, Full, Name, Revocations, Source};
+
+pub use fault::Fault;
+pub use metrics::ClusterMetrics;
+pub use rates::{Grant, SharedRates};
+
+/// How long a process that starts waits for the list before it serves without it.
+const START_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long whoever revokes waits to hear that all gateways are told.
+const SHARE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The first pause after a failure. Each further one doubles it.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The longest pause.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// What has worked for so long starts with the first pause again.
+const STEADY: Duration = Duration::from_secs(10);
+/// How often a failure that lasts is told.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What gateways share.
+pub struct Cluster {
+    settings: watch::Sender<Option<ClusterSettings>>,
+    shared: Mutex<Shared>,
+    revocations: Arc<Revocations>,
+    rates: Arc<SharedRates>,
+    is_up: AtomicBool,
+    /// There is something to write.
+    wake: Notify,
+    /// Something was written, or cannot be.
+    settled: watch::Sender<()>,
+    clock: Arc<dyn Clock>,
+    metrics: ClusterMetrics,
+}
+
+struct Shared {
+    ledger: Ledger,
+    /// Whether there is a cluster.
+    is_on: bool,
+}
+
+/// Who knows of a revocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// This process alone: there is no cluster.
+    This,
+    /// All gateways.
+    All,
+    /// This process alone, until Redis can be written to.
+    ThisForNow,
+}
+
+/// Whether anything is shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// There is no cluster.
+    Alone,
+    /// All is shared.
+    Together,
+    /// There is a cluster, and it cannot be used.
+    Apart,
+}
+
+impl Cluster {
+    /// Nothing is shared before [`Cluster::run`].
+    pub fn new(
+        settings: Option<ClusterSettings>,
+        revocations: Arc<Revocations>,
+        clock: Arc<dyn Clock>,
+        metrics: ClusterMetrics,
+    ) -> Self {
+        metrics.set_up(settings.as_ref().map(|_| false));
+        let rates = Arc::new(SharedRates::new(Arc::clone(&clock), metrics.clone()));
+        let is_on = settings.is_some();
+        Self {
+            settings: watch::Sender::new(settings),
+            shared: Mutex::new(Shared {
+                ledger: Ledger::default(),
+                is_on,
+            }),
+            revocations,
+            rates,
+            is_up: AtomicBool::new(false),
+            wake: Notify::new(),
+            settled: watch::Sender::new(()),
+            clock,
+            metrics,
+        }
+    }
+
+    /// The rates that are shared.
+    pub fn rates(&self) -> Arc<SharedRates> {
+        Arc::clone(&self.rates)
+    }
+
+    /// Whether anything is shared now.
+    pub fn standing(&self) -> Standing {
+        match (self.is_up.load(Ordering::Acquire), self.shared().is_on) {
+            (_, false) => Standing::Alone,
+            (true, true) => Standing::Together,
+            (false, true) => Standing::Apart,
+        }
+    }
+
+    /// Another cluster from now on, or none. What is revoked stays so: it is taken along.
+    pub fn set(&self, settings: Option<ClusterSettings>) {
+        self.move_revocations(settings.is_some());
+        self.settings.send_if_modified(|current| {
+            let differs = *current != settings;
+            if differs {
+                self.metrics.set_up(settings.as_ref().map(|_| false));
+                *current = settings;
+            }
+            differs
+        });
+    }
+
+    /// From operators' own list to the shared one, or back.
+    fn move_revocations(&self, to_shared: bool) {
+        let mut shared = self.shared();
+        let now = self.clock.now().wall;
+        let moved = match (shared.is_on, to_shared) {
+            (false, true) => {
+                let entries = self.revocations.list(Source::Admin);
+                let moved = shared.ledger.revoke(entries, now).map(drop);
+                moved.map(|()| {
+                    self.publish(&shared.ledger);
+                    _ = self.revocations.replace(Source::Admin, [], now);
+                })
+            }
+            (true, false) => {
+                let entries: Vec<Entry> = shared.ledger.entries().cloned().collect();
+                self.revocations.add(Source::Admin, entries, now).map(|()| {
+                    shared.ledger = Ledger::default();
+                    self.publish(&shared.ledger);
+                })
+            }
+            _ => Ok(()),
+        };
+        shared.is_on = to_shared;
+        if let Err(full) = moved {
+            log::error!("revocations stay in the list in which they are: {full}");
+        }
+    }
+
+    /// Revokes for all gateways, or for this process where there is no cluster.
+    ///
+    /// # Errors
+    /// When there are too many; then nothing is changed.
+    pub async fn revoke(&self, entries: Vec<Entry>) -> Result<Told, Full> {
+        let now = self.clock.now().wall;
+        let fields = {
+            let mut shared = self.shared();
+            if !shared.is_on {
+                self.revocations.add(Source::Admin, entries, now)?;
+                return Ok(Told::This);
+            }
+            let revoked = shared.ledger.revoke(entries, now);
+            let fields = revoked.inspect_err(|_| self.revocations.metrics().full.inc())?;
+            self.publish(&shared.ledger);
+            fields
+        };
+        Ok(self.told(&fields).await)
+    }
+
+    /// Takes revocations back that operators made; how many there were.
+    pub async fn take_back(&self, names: &[Name]) -> (usize, Told) {
+        let now = self.clock.now().wall;
+        let (fields, own) = {
+            let mut shared = self.shared();
+            let own = self.revocations.remove(Source::Admin, names, now);
+            if !shared.is_on {
+                return (own, Told::This);
+            }
+            let fields = shared.ledger.take_back(names, now);
+            self.publish(&shared.ledger);
+            (fields, own)
+        };
+        (fields.len().max(own), self.told(&fields).await)
+    }
+
+    /// Waits until all gateways are told, not for long.
+    async fn told(&self, fields: &[Field]) -> Told {
+        let mut settled = self.settled.subscribe();
+        self.wake.notify_one();
+        let waiting = async {
+            while self.is_up.load(Ordering::Acquire) {
+                if self.shared().ledger.are_written(fields) {
+                    return Told::All;
+                }
+                if settled.changed().await.is_err() {
+                    break;
+                }
+            }
+            Told::ThisForNow
+        };
+        let overdue = self.clock.now().monotonic.plus(SHARE_TIMEOUT);
+        tokio::select! {
+            told = waiting => told,
+            () = self.clock.sleep_until(overdue) => Told::ThisForNow,
+        }
+    }
+
+    /// Reads what is revoked before anything is served, if that can be had soon.
+    pub async fn catch_up(&self) {
+        let Some(settings) = self.settings.borrow().clone() else {
+            return;
+        };
+        let reading = async {
+            let connection = Connection::open(&settings, &*self.clock).await?;
+            let store = Store::new(connection, Keys::of(&settings.prefix));
+            session::sync(self, &store).await
+        };
+        match within(START_TIMEOUT, &*self.clock, Box::pin(reading)).await {
+            Ok(_) => log::info!("{} revocations at {}", self.count(), settings.url),
+            Err(fault) => log::error!(
+                "the cluster's {} cannot be read, and what is revoked there is not known until it can: {fault}",
+                settings.url
+            ),
+        }
+    }
+
+    /// Shares what is to be shared, until this is dropped.
+    pub async fn run(&self) {
+        let mut changes = self.settings.subscribe();
+        loop {
+            let settings = changes.borrow_and_update().clone();
+            let using = async {
+                match &settings {
+                    Some(settings) => self.keep_using(settings).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = using => return,
+                changed = changes.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    async fn keep_using(&self, settings: &ClusterSettings) {
+        let (mut pause, mut complained) = (PAUSE_MIN, None);
+        loop {
+            let mut began = None;
+            let using = session::run(self, settings, || {
+                began = Some(self.clock.now().monotonic);
+                let again = if complained.take().is_some() { " again" } else { "" };
+                log::info!(
+                    "the cluster's {} is used{again}: {} revocations",
+                    settings.url,
+                    self.count()
+                );
+            });
+            let Err(fault) = Box::pin(using).await;
+            let now = self.clock.now().monotonic;
+            if began.is_some_and(|began: Monotonic| began.plus(STEADY) <= now) {
+                pause = PAUSE_MIN;
+            }
+            if complained.is_none_or(|said: Monotonic| said.plus(COMPLAINT_INTERVAL) <= now) {
+                complained = Some(now);
+                log::error!(
+                    "the cluster's {} cannot be used, and limits and new revocations are of this process alone \
+                     until it can: {fault}",
+                    settings.url
+                );
+            }
+            self.clock.sleep_until(now.plus(jittered(pause))).await;
+            pause = pause.saturating_mul(2).min(PAUSE_MAX);
+        }
+    }
+
+    /// Takes what is in Redis; `whole`: what is not in it was lost.
+    fn take_all(&self, found: Found, whole: bool) {
+        let mut shared = self.shared();
+        if !shared.is_on {
+            return;
+        }
+        let there = found.fields();
+        let none_of_ours = found.unreadable.len() + found.foreign;
+        self.complain_of(none_of_ours);
+        for (field, at) in &found.unreadable {
+            shared.ledger.outbid(field, *at);
+        }
+        if whole {
+            shared.ledger.lost_all_but(&there);
+        }
+        self.merge(&mut shared.ledger, found.records);
+    }
+
+    /// Tells of what is in the list and is nothing of ours, once.
+    fn complain_of(&self, records: usize) {
+        let records = i64::try_from(records).unwrap_or(i64::MAX);
+        if records > 0 && records != self.metrics.unreadable.get() {
+            log::warn!("{records} records of the cluster's list of revocations are none, and passed over");
+        }
+        self.metrics.unreadable.set(records);
+    }
+
+    /// Takes what has changed in Redis.
+    fn take(&self, records: Vec<(Field, Record)>) {
+        let mut shared = self.shared();
+        if shared.is_on && !records.is_empty() {
+            self.merge(&mut shared.ledger, records);
+        }
+    }
+
+    fn merge(&self, ledger: &mut Ledger, records: Vec<(Field, Record)>) {
+        let now = self.clock.now().wall;
+        let (mut changed, mut refused) = (false, 0_u64);
+        for (field, record) in records {
+            match ledger.merge(field, record, now) {
+                Ok(change) => changed |= change,
+                Err(Full) => refused += 1,
+            }
+        }
+        if refused > 0 {
+            self.revocations.metrics().full.inc_by(refused);
+            log::error!("{refused} revocations of the cluster are not taken: {Full}");
+        }
+        if changed {
+            self.publish(ledger);
+        }
+        self.count_unwritten(ledger);
+        self.wake.notify_one();
+    }
+
+    /// Some of what Redis lacks.
+    fn unwritten(&self, count_max: usize) -> Vec<(Field, Record)> {
+        self.shared().ledger.unwritten(count_max)
+    }
+
+    /// Takes note of what became of what was to be written.
+    fn settle(&self, records: Vec<(Field, Record)>, outcomes: Vec<Outcome>) {
+        let mut outdone = Vec::new();
+        let mut shared = self.shared();
+        for ((field, record), outcome) in records.into_iter().zip(outcomes) {
+            match outcome {
+                Outcome::Written => shared.ledger.written(&field, record.at),
+                Outcome::Outdone(record) => outdone.push((field, record)),
+                Outcome::Unreadable(at) => shared.ledger.outbid(&field, at),
+            }
+        }
+        self.merge(&mut shared.ledger, outdone);
+        drop(shared);
+        self.settled.send_replace(());
+    }
+
+    /// Lets go of what nobody needs any more, and gives it.
+    fn sweep(&self) -> Vec<(Field, Record)> {
+        let mut shared = self.shared();
+        let swept = shared.ledger.sweep(self.clock.now().wall);
+        if !swept.is_empty() {
+            self.publish(&shared.ledger);
+        }
+        swept
+    }
+
+    /// Waits until there is something to write.
+    async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Asks a store for rates, as long as what this gives is kept.
+    fn use_for_rates(&self, store: &Store, timeout: Duration) -> InUse<'_> {
+        self.rates.set(Some(Link {
+            connection: store.asked(),
+            prefix: store.keys().rates.clone(),
+            timeout,
+        }));
+        self.is_up.store(true, Ordering::Release);
+        self.metrics.set_up(Some(true));
+        InUse(self)
+    }
+
+    /// Has what is revoked denied. The lock on the ledger orders it.
+    fn publish(&self, ledger: &Ledger) {
+        let now = self.clock.now().wall;
+        // It holds no more than fit.
+        _ = self
+            .revocations
+            .replace(Source::Cluster, ledger.entries().cloned(), now);
+        self.count_unwritten(ledger);
+    }
+
+    fn count_unwritten(&self, ledger: &Ledger) {
+        let count = i64::try_from(ledger.unwritten_count()).unwrap_or(i64::MAX);
+        self.metrics.unwritten.set(count);
+    }
+
+    fn count(&self) -> usize {
+        self.shared().ledger.entries().count()
+    }
+
+    /// A panic while the lock was held left nothing half done that the next reading of the list does not mend.
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// While Redis is in use.
+struct InUse<'a>(&'a Cluster);
+
+impl Drop for InUse<'_> {
+    fn drop(&mut self) {
+        let Self(cluster) = self;
+        cluster.rates.set(None);
+        cluster.is_up.store(false, Ordering::Release);
+        let is_on = cluster.settings.borrow().is_some();
+        cluster.metrics.set_up(is_on.then_some(false));
+        cluster.settled.send_replace(());
+    }
+}
+
+/// Half of a pause to all of it, so that gateways do not come back all at once.
+fn jittered(pause: Duration) -> Duration {
+    let random = getrandom::u32().map_or(1.0, |random| f64::from(random) / f64::from(u32::MAX));
+    pause.mul_f64(0.5 + random / 2.0)
+}
