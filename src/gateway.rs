@@ -30,6 +30,7 @@ pub mod server;
 pub mod service;
 pub mod state;
 pub mod tls;
+pub mod told;
 
 pub use server::{ServeError, run, run_fleet, run_with};
 pub use state::State;

@@ -33,8 +33,12 @@ pub(super) async fn identify(
             Ok((identity, now))
         }
         Authentication::Pending(pending) => {
-            let identity = Box::pin(pending.identity(&state.clock)).await?;
+            let (began, method) = (state.clock.now(), pending.method().to_owned());
+            let identity = Box::pin(pending.identity(&state.clock)).await;
             let now = state.clock.now();
+            let took = began.monotonic.until(now.monotonic);
+            state.metrics.identity.waited(&method, &identity, took);
+            let identity = identity?;
             require_good(state, tenant, Some(identity.credential()), now)?;
             Ok((Some(identity), now))
         }

@@ -22,6 +22,8 @@ use shapegate_core::value::Value;
 
 use super::{Explainer, Question, Report, Step, Verdict};
 use crate::authorizer::{Authorizers, Freshness};
+use crate::clock::Clock;
+use crate::gatekeeper::Verification;
 use crate::gateway::admit::{RequestHeaders, not_found, target, unknown};
 use crate::gateway::choose;
 use crate::gateway::cors::CorsGrant;
@@ -31,6 +33,12 @@ use crate::tenant::{Endpoint, Found, ServedShape, Tenant};
 
 /// How long facts hold that were given in place of an authoriser's; longer than any explanation takes.
 const GIVEN_FACTS_HOLD: Duration = Duration::from_secs(3600);
+
+/// Fetches what issuers publish for as long as this is polled, which is as long as somebody waits for it.
+async fn fetch_keys(tenant: &Tenant, clock: &dyn Clock) -> Infallible {
+    tenant.keep_keys_fresh(clock, &|| ()).await;
+    std::future::pending().await
+}
 
 /// A request on its way, and what was told of it.
 pub(super) struct Telling<'a> {
@@ -99,7 +107,7 @@ impl<'a> Telling<'a> {
         })?;
         match found {
             Found::Shapes(endpoint) => self.shapes(tenant, &head, verb, query, &endpoint).await,
-            Found::Signed { .. } => self.signed(tenant, &head, verb, query),
+            Found::Signed { .. } => self.signed(tenant, &head, verb, query).await,
             Found::Mint(table) => self.mint(tenant, &head, query, &table).await,
             Found::Health => self.open("Electric's health"),
             Found::PublicKeys => self.open("the keys that verify shape tokens"),
@@ -225,14 +233,9 @@ impl<'a> Telling<'a> {
             }
             Authentication::Pending(pending) => {
                 let clock = self.explainer.clock;
-                let keys = async {
-                    methods.keep_keys_fresh(&**clock, &|| ()).await;
-                    // Where no issuer publishes keys, that ends at once.
-                    std::future::pending::<Infallible>().await
-                };
                 tokio::select! {
                     identity = pending.identity(clock) => Some(identity?),
-                    never = keys => match never {},
+                    never = fetch_keys(tenant, &**clock) => match never {},
                 }
             }
         };
@@ -307,7 +310,7 @@ impl<'a> Telling<'a> {
     }
 
     /// A shape that a token signs.
-    fn signed(
+    async fn signed(
         &mut self,
         tenant: &Tenant,
         head: &RequestHeader,
@@ -318,8 +321,22 @@ impl<'a> Telling<'a> {
         let verifier = tenant.gatekeeper().verifier.as_ref().ok_or_else(not_found)?;
         let mut asked = Asked::parse(verb, query, &Declared::default())?;
         require_shape(&asked)?;
+        let credentials = CredentialHeaders::of(&head.headers);
+        let token = match verifier.authenticate(&credentials, self.now())? {
+            Verification::Known(token) => token,
+            Verification::Pending(_) if self.explainer.live.is_none() => {
+                let why = "its issuer's keys would have to be asked for: `--live`";
+                return Err(Verdict::Undecided(why.to_owned()));
+            }
+            Verification::Pending(pending) => {
+                let clock = self.explainer.clock;
+                tokio::select! {
+                    token = pending.token(&**clock) => token?,
+                    never = fetch_keys(tenant, &**clock) => match never {},
+                }
+            }
+        };
         let now = self.now();
-        let token = verifier.authenticate(&CredentialHeaders::of(&head.headers), now)?;
         let issuer = token.credential().issuer.as_deref().unwrap_or_default();
         self.tell("identity", format!("a shape token of {issuer}"));
         let allowed = verifier.decide(&token, &asked, now)?;

@@ -25,13 +25,13 @@ pub struct Reading {
 impl Expression {
     /// As it was written.
     pub(in crate::policy) fn text(&self) -> &str {
-        &self.text
+        &self.parsed.text
     }
 
     /// Every place that it reads, once.
     pub(in crate::policy) fn readings(&self, context: &Context<'_, '_>) -> Vec<Reading> {
         let mut trees = Vec::new();
-        collect(&self.tree, &mut trees);
+        collect(&self.parsed.tree, &mut trees);
         let mut readings: Vec<Reading> = Vec::new();
         for (path, tree) in trees {
             let place = path.to_string();
