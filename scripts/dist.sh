@@ -38,8 +38,9 @@ sbom=$(cd "$out" && pwd)/shapegate-$version.cdx.json
 # What the program is built from, tests and benches left out. cargo-cyclonedx writes beside every manifest.
 "$PWD/target/tools/bin/cargo-cyclonedx" cyclonedx --quiet --format json --spec-version 1.5 \
     --no-build-deps --target "$host" --override-filename shapegate-sbom
-mv shapegate-sbom.json "$sbom"
-rm -f core/shapegate-sbom.json origin/shapegate-sbom.json
+# Where it was built is nobody's business.
+sed "s|$PWD|/build|g" shapegate-sbom.json >"$sbom"
+rm -f shapegate-sbom.json core/shapegate-sbom.json origin/shapegate-sbom.json
 [ "$sbom_only" = no ] || exit 0
 
 [ "$build" = no ] || "$cargo" build --locked --profile "$profile" --bin shapegate

@@ -208,6 +208,46 @@ shapes:
     assert!(authorizer.is_left_alone().await);
 }
 
+#[tokio::test]
+async fn whoever_knows_the_user_is_asked_when_that_is_wanted() {
+    let sessions = Scripted::start();
+    let rest = format!(
+        "
+identity: [ {{ session: {{ url: \"{}/session\", from: {{ header: x-session }}, subject: user.id }} }} ]
+shapes:
+  users:
+    table: users
+    columns: all
+    rules: [ {{ when: user.id == \"ann\", rows: all }} ]
+",
+        sessions.url()
+    );
+    let asking = ["-H", "x-session: a-canary", "/api/shapes/users"];
+    let told = explain(&rest, &asking);
+    assert_eq!(told.code, 2, "{told:?}");
+    assert!(sessions.is_left_alone().await);
+    let live =
+        tokio::task::spawn_blocking(move || explain(&rest, &["--live", asking[0], asking[1], asking[2]]));
+    let (mut exchange, asked) = sessions.asked().await;
+    assert!(
+        asked.starts_with("GET /session ") && asked.contains("a-canary"),
+        "{asked}"
+    );
+    let body = r#"{"user": {"id": "ann"}}"#;
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    exchange.send(answer).await;
+    let told = live.await.unwrap();
+    assert_eq!(told.code, 0, "{told:?}");
+    assert!(
+        told.output.contains("identity    \"ann\" of session"),
+        "{}",
+        told.output
+    );
+}
+
 #[test]
 fn headers_are_not_shown_though_rules_read_them() {
     let rest = format!(
@@ -279,6 +319,76 @@ fn what_is_wrong_with_the_question_is_said_with_another_exit_code_than_a_refusal
         "/api/shapes/items",
     ]));
     assert_eq!(told.code, 2);
+}
+
+#[test]
+fn what_a_token_would_sign_is_decided_by_the_rules_and_none_is_made() {
+    let mint = |arguments: &[&str]| {
+        let mut all = vec!["explain", "-c", "gatekeeper-mint.yaml", "-X", "POST"];
+        all.extend(arguments);
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("key.pem");
+        let made = run(&mut shapegate(&[
+            "keys",
+            "generate",
+            "--out",
+            key.to_str().unwrap(),
+        ]));
+        assert_eq!(made.code, 0, "{made:?}");
+        let rest = format!(
+            "electric: {{ url: http://127.0.0.1:3000, secret: {{ env: ELECTRIC_SECRET }} }}
+{}
+shapes:
+  items:
+    table: items
+    columns: all
+    rules: [ {{ when: has(user.org_id), rows: {{ where: org_id = $1, params: [user.org_id] }} }} ]
+gatekeeper:
+  mint: {{ url: https://sync.example.com/proxy/v1/shape, keys: [ {{ alg: ES256, file: key.pem }} ] }}
+  shapes: [items]
+",
+            jwt()
+        );
+        fs::write(folder.path().join("gatekeeper-mint.yaml"), rest).unwrap();
+        let mut command = shapegate(&all);
+        command
+            .current_dir(folder.path())
+            .env("ELECTRIC_SECRET", ELECTRIC_SECRET)
+            .env("JWT_SECRET", JWT_SECRET);
+        let ended = run(&mut command);
+        keeps_secrets(&ended);
+        ended
+    };
+    let told = mint(&["--claims", r#"{"sub": "ann", "org_id": 7}"#, "/gatekeeper/items"]);
+    assert_eq!(told.code, 0, "{told:?}");
+    for line in [
+        "a token for shape items",
+        "rules[0] decides",
+        "$1 = \"7\"",
+        "none was made",
+    ] {
+        assert!(told.output.contains(line), "{line}: {}", told.output);
+    }
+    assert!(!told.output.contains("eyJ"), "{}", told.output);
+    let told = mint(&["--claims", r#"{"sub": "bob"}"#, "/gatekeeper/items"]);
+    assert!(
+        told.code == 1 && told.output.contains("REFUSED 403 forbidden"),
+        "{told:?}"
+    );
+    let told = mint(&["/gatekeeper/items"]);
+    assert!(
+        told.code == 1 && told.output.contains("REFUSED 401 token_missing"),
+        "{told:?}"
+    );
+    let other = r#"{"where": "true", "table": "secrets"}"#;
+    let told = mint(&[
+        "--claims",
+        r#"{"sub": "ann", "org_id": 7}"#,
+        "--data",
+        other,
+        "/gatekeeper/items",
+    ]);
+    assert!(told.code == 1 && told.output.contains("REFUSED 400"), "{told:?}");
 }
 
 #[test]

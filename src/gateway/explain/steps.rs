@@ -1,5 +1,7 @@
 //! The steps, in the order of admission.
 
+mod minting;
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -10,14 +12,16 @@ use shapegate_core::code::{Code, Refusal};
 use shapegate_core::definition::{Columns, Rows, ShapeDefinition};
 use shapegate_core::identity::Identity;
 use shapegate_core::permit::Allowed;
-use shapegate_core::policy::{Facts, Finding, RequestFacts, Trial, TrialOutcome, Withheld, require_shape};
+use shapegate_core::policy::{
+    Facts, Finding, RequestFacts, ShapePolicy, Trial, TrialOutcome, Withheld, require_shape,
+};
 use shapegate_core::request::{Asked, Declared, Verb};
 use shapegate_core::time::{Now, Until};
 use shapegate_core::upstream::UpstreamRequest;
 use shapegate_core::value::Value;
 
 use super::{Explainer, Question, Report, Step, Verdict};
-use crate::authorizer::Freshness;
+use crate::authorizer::{Authorizers, Freshness};
 use crate::clock::Clock;
 use crate::gatekeeper::Verification;
 use crate::gateway::admit::{RequestHeaders, not_found, target, unknown};
@@ -44,6 +48,15 @@ pub(super) struct Telling<'a> {
 }
 
 type Followed<T> = Result<T, Verdict>;
+
+/// What is decided, for whom.
+#[derive(Clone, Copy)]
+struct Deciding<'a> {
+    policy: &'a ShapePolicy,
+    authorizers: &'a Authorizers,
+    identity: Option<&'a Identity>,
+    request: &'a RequestFacts<'a>,
+}
 
 impl<'a> Telling<'a> {
     pub(super) fn new(explainer: &'a Explainer<'a>, question: &'a Question) -> Self {
@@ -95,11 +108,7 @@ impl<'a> Telling<'a> {
         match found {
             Found::Shapes(endpoint) => self.shapes(tenant, &head, verb, query, &endpoint).await,
             Found::Signed { .. } => self.signed(tenant, &head, verb, query).await,
-            Found::Mint(table) => {
-                self.tell("route", format!("mints tokens for {table:?}"));
-                let why = "the rules of the shape decide about minting, too: explain a request for the shape itself";
-                Err(Verdict::Undecided(why.to_owned()))
-            }
+            Found::Mint(table) => self.mint(tenant, &head, query, &table).await,
             Found::Health => self.open("Electric's health"),
             Found::PublicKeys => self.open("the keys that verify shape tokens"),
         }
@@ -163,14 +172,30 @@ impl<'a> Telling<'a> {
             query: &asked.query.clone(),
             headers: &headers,
         };
-        let identity = identity.as_deref();
-        let facts = self.facts(shape, identity, &request, &asked).await?;
+        let deciding = Deciding {
+            policy,
+            authorizers: shape.authorizers(),
+            identity: identity.as_deref(),
+            request: &request,
+        };
+        let allowed = self.decide(&deciding, &asked).await?;
+        self.allowed(tenant, &allowed, asked)
+    }
+
+    /// What the rules make of it, tried one by one and then as for requests.
+    async fn decide(&mut self, deciding: &Deciding<'_>, asked: &Asked) -> Followed<Arc<Allowed>> {
+        let facts = self.facts(deciding, asked).await?;
+        let Deciding {
+            policy,
+            identity,
+            request,
+            ..
+        } = *deciding;
         let now = self.now();
-        for trial in policy.trials(identity, &request, &asked, &facts, now)? {
+        for trial in policy.trials(identity, request, asked, &facts, now)? {
             self.trial(&trial);
         }
-        let allowed = policy.judge(identity, &request, &asked, &facts, now)?;
-        self.allowed(tenant, &allowed, asked)
+        Ok(policy.judge(identity, request, asked, &facts, now)?)
     }
 
     /// Who asks; nobody is asked about who it is unless that was wanted.
@@ -184,6 +209,10 @@ impl<'a> Telling<'a> {
             self.tell("identity", "not asked for: the shape is public");
             return Ok(None);
         }
+        self.known(tenant, head).await
+    }
+
+    async fn known(&mut self, tenant: &Tenant, head: &RequestHeader) -> Followed<Option<Arc<Identity>>> {
         let methods = tenant.identity();
         if let Some(claims) = &self.question.claims {
             let identity = methods.assume(claims.clone())?;
@@ -216,35 +245,34 @@ impl<'a> Telling<'a> {
     }
 
     /// What authorisers say, or what was given in their place.
-    async fn facts(
-        &mut self,
-        shape: &ServedShape,
-        identity: Option<&Identity>,
-        request: &RequestFacts<'_>,
-        asked: &Asked,
-    ) -> Followed<Facts> {
-        let policy = shape.policy();
+    async fn facts(&mut self, deciding: &Deciding<'_>, asked: &Asked) -> Followed<Facts> {
+        let Deciding {
+            policy,
+            authorizers,
+            identity,
+            request,
+        } = *deciding;
         if !policy.consults() {
             return Ok(Facts::none());
         }
         let told = policy.inputs(identity, request, asked, self.now())?;
-        for ((_, place), told) in shape.authorizers().names().zip(&told) {
+        for ((_, place), told) in authorizers.names().zip(&told) {
             self.tell("facts", format!("{place} is told {} values", told.len()));
         }
         if let Some(given) = &self.question.decision {
             self.tell("facts", "given in their place");
-            return Ok(self.given(shape, given));
+            return Ok(self.given(authorizers, given));
         }
         let Some(asking) = self.explainer.live else {
             let why = "authorisers would have to be asked: `--live`, or say what they find with `--decision`";
             return Err(Verdict::Undecided(why.to_owned()));
         };
-        let facts = shape.authorizers().gather(asking, &told, Freshness::Now).await?;
+        let facts = authorizers.gather(asking, &told, Freshness::Now).await?;
         self.tell("facts", "they said yes");
         Ok(facts)
     }
 
-    fn given(&self, shape: &ServedShape, given: &BTreeMap<Arc<str>, Value>) -> Facts {
+    fn given(&self, authorizers: &Authorizers, given: &BTreeMap<Arc<str>, Value>) -> Facts {
         let until = Until::after(self.now(), GIVEN_FACTS_HOLD);
         let finding = |name: Option<&Arc<str>>| {
             let facts = match name {
@@ -261,11 +289,8 @@ impl<'a> Telling<'a> {
                 until,
             }
         };
-        let findings: Vec<_> = shape
-            .authorizers()
-            .names()
-            .map(|(name, _)| (name, finding(name)))
-            .collect();
+        let names = authorizers.names();
+        let findings: Vec<_> = names.map(|(name, _)| (name, finding(name))).collect();
         Facts::gathered(findings.iter().map(|(name, finding)| (*name, finding)))
     }
 
