@@ -16,6 +16,7 @@ pub mod context;
 pub mod cors;
 pub mod departure;
 pub mod drain;
+pub mod explain;
 pub mod framing;
 pub mod held;
 pub mod herald;

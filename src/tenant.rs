@@ -4,6 +4,7 @@ mod authorizers;
 mod compile;
 mod directory;
 mod gatekeeper;
+mod issuers;
 mod lease;
 mod providers;
 mod router;
@@ -83,7 +84,7 @@ impl Snapshot {
         for tenant in self.tenants() {
             let earlier = before.tenant(&tenant.id);
             if let Some(earlier) = earlier.filter(|earlier| !Arc::ptr_eq(earlier, tenant)) {
-                tenant.identity.inherit_keys(&earlier.identity);
+                tenant.inherit_keys(earlier);
             }
         }
     }

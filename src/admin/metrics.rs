@@ -12,6 +12,7 @@ use super::series::MetricsSettings;
 use crate::authorizer::AuthorizerMetrics;
 use crate::cluster::ClusterMetrics;
 use crate::hub::HubMetrics;
+use crate::identity::IdentityMetrics;
 use crate::journal::JournalMetrics;
 use crate::limits::LimitMetrics;
 use crate::reload::ReloadMetrics;
@@ -55,6 +56,8 @@ pub struct Metrics {
     pub hub: HubMetrics,
     /// What reloading counts.
     pub reload: ReloadMetrics,
+    /// What is counted of those who are asked about users.
+    pub identity: IdentityMetrics,
     /// What authorisers are counted by.
     pub authorizers: AuthorizerMetrics,
     /// What is counted of revocations.
@@ -112,6 +115,7 @@ impl Metrics {
             key_ages: KeyAges::new(settings)?,
             hub: HubMetrics::new()?,
             reload: ReloadMetrics::new()?,
+            identity: IdentityMetrics::new()?,
             authorizers: AuthorizerMetrics::new()?,
             revocations: RevocationMetrics::new()?,
             cluster: ClusterMetrics::new()?,
@@ -141,6 +145,7 @@ impl Metrics {
         self.reload.register(&self.registry)?;
         self.limits.register(&self.registry)?;
         self.key_ages.register(&self.registry)?;
+        self.identity.register(&self.registry)?;
         self.authorizers.register(&self.registry)?;
         self.hub.register(&self.registry)?;
         self.cluster.register(&self.registry)?;

@@ -17,7 +17,7 @@ pub fn readiness(state: &State, of_tenant: Option<&str>) -> (StatusCode, String)
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned());
     }
     let now = state.clock.now();
-    let waits = |tenant: &Tenant| tenant.identity().awaits_first_keys(now);
+    let waits = |tenant: &Tenant| tenant.awaits_first_keys(now);
     let loaded = state.loaded();
     let mut asked = loaded
         .snapshot
@@ -90,7 +90,7 @@ impl KeyAges {
         self.series.clear();
         let now = state.clock.now();
         for tenant in state.loaded().snapshot.tenants() {
-            for (issuer, age) in tenant.identity().key_ages(now) {
+            for (issuer, age) in tenant.key_ages(now) {
                 let seconds = age.map_or(f64::INFINITY, |age| age.as_secs_f64());
                 let gauge = self.gauge(tenant.id(), issuer);
                 gauge.set(gauge.get().max(seconds));

@@ -46,6 +46,8 @@ use crate::tenant::{Endpoint, Found, Lease, Tenant};
 pub use self::again::renew;
 pub use self::credentials::is_revoked;
 pub(super) use self::head::{not_found, target};
+pub(super) use self::identify::unknown;
+pub(super) use self::judging::RequestHeaders;
 
 /// What becomes of a request.
 pub enum Admission {

@@ -91,7 +91,7 @@ fn identity(config: &TenantConfig, shared: &Shared) -> Result<IdentityMethods, C
             .map(|cookie| cookie.value.clone())
             .collect(),
         dev_user: config.identity.dev_user.as_ref().map(|user| user.value.clone()),
-        providers: super::providers::sources(&config.identity.providers, shared)?,
+        providers: super::providers::providers(config, shared)?,
         api_keys: super::providers::api_keys(&config.identity),
         memory: MemoryLimits::default(),
     };
