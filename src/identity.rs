@@ -16,6 +16,7 @@
 
 mod algorithm;
 pub mod api_keys;
+mod assumed;
 mod awaited;
 mod carrier;
 mod claims;

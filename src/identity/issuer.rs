@@ -200,6 +200,11 @@ impl Issuer {
         &self.name
     }
 
+    /// The names that rules read of its tokens.
+    pub(super) fn mappings(&self) -> &[ClaimMapping] {
+        &self.mappings
+    }
+
     /// Verifies a token that says it is of this issuer. Each signature that is checked is counted.
     pub(crate) fn verify(
         &self,

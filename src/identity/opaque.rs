@@ -81,7 +81,7 @@ impl Opaque {
         Ok(())
     }
 
-    fn providers(&self) -> impl Iterator<Item = &Provider> {
+    pub(super) fn providers(&self) -> impl Iterator<Item = &Provider> {
         self.methods.iter().filter_map(|(_, method)| match method {
             Method::Provider(provider) => Some(&**provider),
             Method::Keys(_) => None,

@@ -287,6 +287,11 @@ impl Provider {
     pub(crate) fn remembered(&self) -> usize {
         self.known.remembered.len()
     }
+
+    /// The names that rules read of its answers.
+    pub(super) fn mappings(&self) -> &[ClaimMapping] {
+        &self.known.claims
+    }
 }
 
 impl Known {

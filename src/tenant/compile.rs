@@ -10,7 +10,7 @@ use crate::identity::{IdentityError, IdentityMethods, IdentitySources, MemoryLim
 use aws_lc_rs::digest;
 use pingora_core::utils::tls::{WrappedX509, parse_x509};
 use shapegate_core::upstream::{BaseError, Secret, UpstreamBase};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Why checked values cannot be served. Loading finds all that is in the files before; this is what remains.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +71,8 @@ pub fn compile_tenant(config: &TenantConfig, shared: &Shared) -> Result<Tenant, 
         cors: config.cors.clone(),
         upstream: Arc::new(upstream(&config.electric, shared)?),
         gatekeeper: gatekeeper(config, &authorizers)?,
+        unrouted: OnceLock::new(),
+        signed: OnceLock::new(),
     })
 }
 

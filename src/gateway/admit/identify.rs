@@ -61,7 +61,7 @@ pub(super) async fn for_shape(
 }
 
 /// What those are told who sent no credential where one is needed.
-pub(super) fn unknown() -> Refusal {
+pub(in crate::gateway) fn unknown() -> Refusal {
     Refusal::new(
         Code::TokenMissing,
         "A credential is needed: send Authorization: Bearer …",

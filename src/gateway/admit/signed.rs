@@ -32,8 +32,10 @@ pub(super) async fn admit(
     verb: Verb,
 ) -> Result<Admission, Refusal> {
     let now = state.clock.now();
+    ctx.told.at(tenant.signed(&state.metrics));
     let (mut asked, allowed, token) = judge(state, tenant, session.req_header(), verb, now).await?;
     ctx.credential = Some(Arc::clone(token.credential()));
+    ctx.told.asks(&asked, now);
     state.metrics.dropped(asked.dropped);
     let asker = token.asker(tenant.id(), ctx.address);
     state.limits.take(Rate::Requests, &asker).await?;
