@@ -159,10 +159,9 @@ fn a_first_configuration_is_right_as_it_is_written_and_never_written_over_anothe
     let ended = inside(&["init"]);
     assert_eq!(ended.code, 0, "{ended:?}");
     let checked = inside(&["check", "-c", "shapegate.yaml"]);
-    assert_eq!(
-        (checked.code, checked.output.as_str(), checked.complaints.as_str()),
-        (0, "The configuration is right: 1 shape, 0 warnings.\n", "")
-    );
+    assert_eq!((checked.code, checked.complaints.as_str()), (0, ""));
+    let right = "The configuration is right: 1 shape, 0 warnings.\n";
+    assert!(checked.output.starts_with(right), "{}", checked.output);
     let claims = r#"{"sub": "ann", "org_id": 7}"#;
     let told = inside(&[
         "explain",
