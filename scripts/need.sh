@@ -220,13 +220,32 @@ openfga_version=v1.22.1
 spicedb_version=v1.56.0
 # Older ones, from 1.21 on, fetch the toolchain that the sources ask for themselves.
 go_min=1.21
+# Fetched through the module proxy, which checks it, where the distribution's own Go is older than that.
+go_fallback=1.26.8
+
+go_is_new_enough() {
+    have go && at_least "$go_min" "$(go env GOVERSION | sed 's/^go//')"
+}
+
+go_platform() {
+    case $(uname -s)-$(uname -m) in
+    Linux-x86_64) echo linux-amd64 ;;
+    Linux-aarch64) echo linux-arm64 ;;
+    *) die "missing: Go $go_min or newer. See https://go.dev/doc/install" ;;
+    esac
+}
 
 need_go() {
-    have go || die "missing: Go $go_min or newer. See https://go.dev/doc/install"
-    local found
-    found=$(go env GOVERSION)
-    at_least "$go_min" "${found#go}" ||
-        die "Go is ${found#go}: $go_min or newer is needed. See https://go.dev/doc/install"
+    have go || install "Go" golang-go
+    go_is_new_enough && return
+    say "$(go version) is too old: fetching Go $go_fallback into $tools"
+    local module modules=$PWD/$tools/go-modules
+    module=golang.org/toolchain@v0.0.1-go$go_fallback.$(go_platform)
+    GOMODCACHE=$modules GOFLAGS=-modcacherw go mod download "$module" >&2
+    # The archives of modules know no permissions.
+    chmod +x "$modules/$module"/bin/* "$modules/$module"/pkg/tool/*/*
+    PATH=$modules/$module/bin:$PATH
+    go_is_new_enough || die "Go $go_min or newer is needed. See https://go.dev/doc/install"
 }
 
 # Builds a program of a module within the module itself, as some replace their dependencies.

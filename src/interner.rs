@@ -1,7 +1,7 @@
 //! Things that are made once and shared by all who need the same, for as long as anybody does.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Names below which nobody looks for those that nothing goes by any more.
 const NAMES_MIN: usize = 64;
@@ -32,22 +32,34 @@ impl<T> Interner<T> {
         same: impl Fn(&T) -> bool,
         make: impl FnOnce() -> Result<T, E>,
     ) -> Result<Arc<T>, E> {
-        // A panic while the lock was held left nothing half done.
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_name = known.by_name.get(name).into_iter().flatten();
-        if let Some(found) = of_name.filter_map(Weak::upgrade).find(|one| same(one)) {
+        if let Some(found) = self.known().find(name, &same) {
             return Ok(found);
         }
+        // Others are not kept waiting while it is made. Whoever made the same meanwhile was first.
         let made = Arc::new(make()?);
+        let mut known = self.known();
+        if let Some(found) = known.find(name, &same) {
+            return Ok(found);
+        }
         known.forget_unused();
         let of_name = known.by_name.entry(name.into()).or_default();
         of_name.retain(|one| one.strong_count() > 0);
         of_name.push(Arc::downgrade(&made));
         Ok(made)
     }
+
+    /// A panic while the lock was held left nothing half done.
+    fn known(&self) -> MutexGuard<'_, Known<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl<T> Known<T> {
+    fn find(&self, name: &str, same: impl Fn(&T) -> bool) -> Option<Arc<T>> {
+        let of_name = self.by_name.get(name).into_iter().flatten();
+        of_name.filter_map(Weak::upgrade).find(|one| same(one))
+    }
+
     /// Now and then, so that each look-up pays a small part of it.
     fn forget_unused(&mut self) {
         if self.by_name.len() < self.names_max {

@@ -13,6 +13,8 @@ mod support;
 mod broken;
 #[path = "reload/files.rs"]
 mod files;
+#[path = "reload/limits.rs"]
+mod limits;
 #[path = "reload/place.rs"]
 mod place;
 #[path = "reload/tenants.rs"]

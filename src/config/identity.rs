@@ -372,7 +372,7 @@ fn claim(reading: &mut Reading<'_>, entry: &Entry) -> Option<ClaimMapping> {
     }
 }
 
-const CLAIM_KINDS: [(&str, ClaimKind); 5] = [
+pub(super) const CLAIM_KINDS: [(&str, ClaimKind); 5] = [
     ("string", ClaimKind::String),
     ("int", ClaimKind::Int),
     ("bool", ClaimKind::Bool),

@@ -1,5 +1,7 @@
 //! The configuration as it was understood: merged, variables filled in, defaults written out, secrets not.
 
+mod identity;
+
 use super::GatekeeperSettings;
 use super::client::{ClientColumns, ClientSettings, ClientWhere, SubsetSetting};
 use super::limits::Limits;
@@ -52,6 +54,7 @@ pub(super) fn print(opened: &Opened, server: &ServerSettings, tenants: &[LoadedT
 }
 
 fn tenant_defaults(root: &mut Out, config: &TenantConfig) {
+    identity::identity_defaults(root, &config.identity);
     put_in(root, "cors", |cors| {
         put(cors, "origins", plain("any"));
         put(cors, "credentials", plain("false"));

@@ -35,7 +35,7 @@ use super::tls::{self, Certificates, TlsError};
 use crate::admin::listener::{Admin, Audience};
 use crate::admin::{AdminToken, Metrics};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{RevocationFile, ServerSettings};
+use crate::config::{Network, RevocationFile, ServerSettings};
 use crate::hub::{Fetch, LoadSettings};
 use crate::journal::Journal;
 use crate::limits::LimitSettings;
@@ -176,9 +176,12 @@ fn load_settings(settings: &ServerSettings) -> LoadSettings {
     }
 }
 
-/// Takes over the limits of another configuration. What was counted still counts.
-pub fn set_limits(state: &State, settings: &ServerSettings) {
-    state.limits.set(limit_settings(settings));
+/// Takes over the limits of another configuration. What was counted still counts, and by the same addresses: the
+/// proxies that are trusted are those of the start, for connections as well.
+pub fn set_limits(state: &State, settings: &ServerSettings, trusted_proxies: &[Network]) {
+    let mut limits = limit_settings(settings);
+    limits.trusted_proxies = trusted_proxies.to_vec();
+    state.limits.set(limits);
     state.hub.loads().set(load_settings(settings));
 }
 

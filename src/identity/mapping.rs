@@ -188,6 +188,21 @@ impl ClaimMapping {
         &self.name
     }
 
+    /// The members that lead to it.
+    pub(crate) fn from(&self) -> &[Arc<str>] {
+        &self.from.0
+    }
+
+    /// What it must be.
+    pub(crate) fn kind(&self) -> ClaimKind {
+        self.kind
+    }
+
+    /// What it is where a token lacks it.
+    pub(crate) fn default(&self) -> Option<&Value> {
+        self.default.as_ref()
+    }
+
     /// Whether the name is always there.
     #[must_use]
     pub fn has_default(&self) -> bool {

@@ -2,8 +2,8 @@
 
 use super::fleet::{Fleet, Looked};
 use super::watch::Watch;
-use crate::config::{Problems, ServerSettings, Tls};
-use crate::gateway::State;
+use crate::config::{Limits, Problems, ServerSettings, Tls};
+use crate::gateway::{State, server};
 use crate::hub::addresses::Addresses;
 use crate::tenant::Snapshot;
 use async_trait::async_trait;
@@ -126,6 +126,7 @@ impl Reloader {
             log::error!("the certificates stay as they are: {error}");
         }
         self.state.cluster.set(settings.cluster.clone());
+        server::set_limits(&self.state, settings, &self.started_with.trusted_proxies);
         let differing = differing(&self.started_with, settings);
         if !differing.is_empty() {
             log::warn!(
@@ -216,13 +217,36 @@ fn differing(before: &ServerSettings, now: &ServerSettings) -> Vec<&'static str>
         ("logs", before.logs != now.logs),
         ("metrics", before.metrics != now.metrics),
         ("health", before.health != now.health),
-        ("limits", before.limits != now.limits),
+        (
+            "limits of sizes, connections and deadlines",
+            lasting(before.limits) != lasting(now.limits),
+        ),
     ];
     pairs
         .into_iter()
         .filter(|(_, differs)| *differs)
         .map(|(key, _)| key)
         .collect()
+}
+
+/// What of the limits stays as it was at the start: all that others than rates and counts go by.
+fn lasting(limits: Limits) -> Limits {
+    let Limits {
+        upstream_requests_max,
+        upstream_new_shapes_max,
+        per_subject,
+        per_tenant,
+        per_address,
+        ..
+    } = Limits::default();
+    Limits {
+        upstream_requests_max,
+        upstream_new_shapes_max,
+        per_subject,
+        per_tenant,
+        per_address,
+        ..limits
+    }
 }
 
 fn tell(looked: &Looked) {

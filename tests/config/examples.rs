@@ -42,6 +42,34 @@ fn every_example_is_right_and_compiles() {
 }
 
 #[test]
+fn a_preset_is_printed_as_what_it_stands_for_and_so_are_the_defaults_of_methods() {
+    let given = Given::new().variable("DATABASE_URL", "postgres://shapegate@127.0.0.1/app");
+    let loaded = accepted_in(&example("identity.yaml"), &given);
+    let printed = loaded.print();
+    for part in [
+        "preset: clerk",
+        "org_id:",
+        "from: [",
+        "lifetime_max: ",
+        "ttl: 30s",
+        "timeout: 3s",
+        "pool_size: 8",
+    ] {
+        assert!(printed.contains(part), "{part} is not in\n{printed}");
+    }
+    let again = accepted_in(&printed, &given);
+    let issuers = |loaded: &shapegate::config::Loaded| {
+        let issuers = loaded.config.tenants[0].identity.issuers.iter();
+        issuers.map(|issuer| issuer.value.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        issuers(&again),
+        issuers(&loaded),
+        "it means the same without the preset's help"
+    );
+}
+
+#[test]
 fn the_minimal_example_has_every_default() {
     let config = accepted(&example("minimal.yaml")).config;
     assert_eq!(config.server.listen[0].to_string(), "0.0.0.0:8080");

@@ -199,6 +199,13 @@ async fn every_panel_and_every_alert_asks_for_what_a_busy_gateway_tells() {
     assert!(missing.is_empty(), "{missing:#?}\n{}", metrics.text());
 }
 
+/// What a gateway without a cluster, and without a provider that it asks for identities, has nothing to tell of.
+const OF_OTHERS: [&str; 3] = [
+    "shapegate_cluster_up",
+    "shapegate_identity_wait_seconds",
+    "shapegate_identity_waits_total",
+];
+
 #[tokio::test]
 async fn every_metric_that_there_is_is_documented_and_every_documented_one_is_there() {
     let authorizer = Fake::saying(Say::Json(json!({ "allow": false }))).await;
@@ -218,8 +225,8 @@ async fn every_metric_that_there_is_is_documented_and_every_documented_one_is_th
         .collect();
     let undocumented: Vec<_> = told.difference(&documented).collect();
     assert!(undocumented.is_empty(), "{undocumented:?}");
-    let absent: Vec<_> = documented.difference(&told).collect();
-    assert!(absent.is_empty(), "{absent:?}");
+    let absent: Vec<_> = documented.difference(&told).copied().collect();
+    assert_eq!(absent, OF_OTHERS);
 }
 
 #[test]

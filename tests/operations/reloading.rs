@@ -82,7 +82,7 @@ async fn what_cannot_change_while_it_runs_is_named_in_the_log() {
     .await;
     let output = program.output();
     assert!(
-        output.contains("health, limits changed in the configuration"),
+        output.contains("health, limits of sizes, connections and deadlines changed in the configuration"),
         "{output}"
     );
     assert_eq!(program.get(TARGET, Some(&member(1))).await.status, 200);

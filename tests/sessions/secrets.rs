@@ -34,7 +34,7 @@ fn configuration(url: &str, folder: &std::path::Path) -> String {
     let shapes = SHAPES.replace(
         "    rules:\n",
         &format!(
-            "    authorize:\n      http: {{ http: {{ url: '{url}/decide', token: {{ file: {secret} }}, headers: [cookie] }} }}\n      \
+            "    authorize:\n      service: {{ http: {{ url: '{url}/decide', token: {{ file: {secret} }}, headers: [cookie] }} }}\n      \
              database: {{ postgres: {{ url: {{ file: {database} }}, query: select $1, params: [user.id] }} }}\n    rules:\n"
         ),
     );
