@@ -1,6 +1,7 @@
 //! `server`, `admin`, `health` and `limits`: what the process listens on and how much it takes.
 
 use super::cluster::ClusterSettings;
+use super::codings;
 use super::files::NamedFile;
 use super::leaving::{self, Leaving};
 use super::limits::{self, Limits};
@@ -11,6 +12,7 @@ use super::secret::SecretSetting;
 use super::yaml::{Kind, Node};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+use shapegate_core::coding::Coding;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,6 +34,8 @@ pub struct ServerSettings {
     pub trusted_proxies: Vec<Network>,
     /// Whether answers say where they come from (`cache-status`, RFC 9211).
     pub cache_status: bool,
+    /// What kept answers are encoded in for those who like that; of equals the first.
+    pub encode: Vec<Coding>,
     /// The operators' own listener.
     pub admin: AdminListen,
     /// What operators show when they change anything; without it, nobody can.
@@ -109,6 +113,7 @@ pub(super) fn server(
         tls,
         trusted_proxies,
         cache_status,
+        encode,
         leaving,
     } = public?;
     let (admin, admin_token) = admin?;
@@ -117,6 +122,7 @@ pub(super) fn server(
         tls,
         trusted_proxies,
         cache_status,
+        encode,
         leaving,
         admin,
         admin_token,
@@ -132,6 +138,7 @@ struct Public {
     tls: Option<Tls>,
     trusted_proxies: Vec<Network>,
     cache_status: bool,
+    encode: Vec<Coding>,
     leaving: Leaving,
 }
 
@@ -143,6 +150,7 @@ impl Public {
             tls: None,
             trusted_proxies: Vec::new(),
             cache_status: false,
+            encode: Coding::ALL.to_vec(),
         }
     }
 }
@@ -160,11 +168,15 @@ fn public(reading: &mut Reading<'_>, node: &Node) -> Option<Public> {
     let cache_status = section
         .get(reading, "cache_status")
         .map(|entry| reading.boolean(&entry.value, "cache_status"));
+    let encode = section
+        .get(reading, "encode")
+        .map(|entry| codings::codings(reading, &entry.value));
     let leaving = leaving::leaving(reading, Some(&mut section));
     section.finish(reading);
     Some(Public {
         leaving: leaving?,
         cache_status: cache_status.unwrap_or(Some(false))?,
+        encode: encode.unwrap_or_else(|| Some(Coding::ALL.to_vec()))?,
         listen: listen.unwrap_or_else(|| Some(vec![LISTEN_DEFAULT]))?,
         tls: tls.map_or(Some(None), |tls| tls.map(Some))?,
         trusted_proxies: proxies.unwrap_or_else(|| Some(Vec::new()))?,
