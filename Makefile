@@ -12,7 +12,7 @@ SHELL_SCRIPTS := $(shell git ls-files -co --exclude-standard '*.sh' .ci/run benc
 export PATH := $(CURDIR)/target/tools/node_modules/node/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-clients test-long test-vectors bench lint deb
+.PHONY: help demo test test-rust test-clients test-long test-vectors bench lint deb sbom dist
 # The parts of `make lint test` share one target directory: in order, not at once.
 .NOTPARALLEL:
 
@@ -56,6 +56,14 @@ test-vectors: ## Project Wycheproof's vectors: make test-vectors WYCHEPROOF=<a c
 deb: ## a Debian package, in target/debian
 	@$(NEED) rust build packaging
 	scripts/deb.sh
+
+sbom: ## a list of all parts (CycloneDX), in target/dist
+	@$(NEED) rust build sbom
+	scripts/dist.sh --sbom-only
+
+dist: ## a release: an archive, its list of parts, checksums, in target/dist
+	@$(NEED) rust build sbom
+	scripts/dist.sh
 
 bench: ## micro benchmarks, then side by side with peers
 	@$(NEED) rust build bench

@@ -177,6 +177,18 @@ need_packaging() {
     rm -rf "$tools/build"
 }
 
+# Lists what the program is built from.
+cargo_cyclonedx_version=0.5.9
+
+need_sbom() {
+    { have strip && have sha256sum; } || install "strip and sha256sum" binutils coreutils
+    [ "$("$tools/bin/cargo-cyclonedx" cyclonedx --version 2>/dev/null)" = "cargo-cyclonedx-cyclonedx $cargo_cyclonedx_version" ] && return
+    say "building cargo-cyclonedx $cargo_cyclonedx_version (once)"
+    cargo install --quiet --locked --debug --version "$cargo_cyclonedx_version" \
+        --root "$tools" --target-dir "$tools/build" cargo-cyclonedx >&2
+    rm -rf "$tools/build"
+}
+
 need_shellcheck() {
     have shellcheck || install "shellcheck" shellcheck
 }
@@ -244,10 +256,10 @@ need_authorization_servers() {
     build_go spicedb github.com/authzed/spicedb "$spicedb_version" ./cmd/spicedb
 }
 
-[ $# -gt 0 ] || die "usage: scripts/need.sh rust|rust_lints|build|curl|node|postgres|caches|redis|systemd|packaging|shellcheck|bench|authorization_servers ..."
+[ $# -gt 0 ] || die "usage: scripts/need.sh rust|rust_lints|build|curl|node|postgres|caches|redis|systemd|packaging|sbom|shellcheck|bench|authorization_servers ..."
 for group in "$@"; do
     case $group in
-    rust | rust_lints | build | curl | node | postgres | caches | redis | systemd | packaging | shellcheck | bench | authorization_servers) "need_$group" ;;
+    rust | rust_lints | build | curl | node | postgres | caches | redis | systemd | packaging | sbom | shellcheck | bench | authorization_servers) "need_$group" ;;
     *) die "no such group: $group" ;;
     esac
 done

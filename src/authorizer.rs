@@ -313,6 +313,13 @@ impl AuthorizerBook {
 }
 
 impl Authorizers {
+    /// Those who are asked, in order: as rules name their facts, and as the log names them.
+    pub fn names(&self) -> impl Iterator<Item = (Option<&Arc<str>>, &str)> {
+        self.0
+            .iter()
+            .map(|one| (one.settings.name.as_ref(), one.place.as_str()))
+    }
+
     /// Whether nobody is asked.
     #[must_use]
     pub fn is_empty(&self) -> bool {

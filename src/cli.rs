@@ -3,22 +3,29 @@
 mod check;
 mod completions;
 mod demo;
+mod explain;
+mod init;
 mod keys;
 mod output;
+mod request;
 mod serve;
+mod test;
+mod token;
 mod upgrade;
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const EXAMPLES: &str = "\
-Examples:
+const EXAMPLES: &str = r#"Examples:
   shapegate check -c shapegate.yaml             say what is wrong, with line and column
   shapegate check -c base.yaml -c prod.yaml --print
                                                 show what several files amount to
+  shapegate explain -c shapegate.yaml --claims '{"sub": "ann", "org_id": 7}' /api/shapes/users
+                                                say what Ann would get, and why
+  shapegate test policy-tests.yaml              run policy tests
   shapegate serve -c shapegate.yaml             serve
-  shapegate demo                                try it, without anything else installed";
+  shapegate demo                                try it, without anything else installed"#;
 
 /// An authorising gateway for Electric: who asks, what they may sync, and nothing else.
 #[derive(Debug, Parser)]
@@ -36,6 +43,15 @@ enum Command {
     Upgrade(upgrade::UpgradeArguments),
     /// Say whether a configuration is right: exit code 0, or 1 with every error and its place.
     Check(check::CheckArguments),
+    /// Write a first configuration, with comments.
+    Init(init::InitArguments),
+    /// Say step by step how a request would be answered, and why: exit code 0 allowed, 1 refused, 2 neither.
+    Explain(explain::ExplainArguments),
+    /// Run policy tests: who asks for what, and what is to come of it. Exit code 0, or 1 when one fails.
+    Test(test::TestArguments),
+    /// Sign tokens for development, and look into tokens.
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// Make keys that sign shape tokens, and replace them in time.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
@@ -62,6 +78,10 @@ pub fn run() -> ExitCode {
         Command::Serve(files) => serve::run(&files),
         Command::Upgrade(arguments) => upgrade::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Token(command) => token::run(&command),
         Command::Keys(command) => keys::run(&command),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Completions(arguments) => completions::completions(&arguments),

@@ -19,7 +19,7 @@ pub use keys::{RingError, SIGNING_KEYS_MAX, SigningKeys};
 pub use mint::{MintSettings, MintShape, Minter, TTL_MAX};
 pub use path::{MintPath, TABLE_CAPTURE};
 pub use signing::{SigningAlgorithm, SigningKeyError, SigningKeySource, generate_private_key};
-pub use verify::{ShapeToken, Verifier, VerifierError, VerifySettings};
+pub use verify::{PendingToken, ShapeToken, Verification, Verifier, VerifierError, VerifySettings};
 
 /// What one tenant mints and verifies.
 #[derive(Default)]

@@ -16,6 +16,7 @@ pub mod context;
 pub mod cors;
 pub mod departure;
 pub mod drain;
+pub mod explain;
 pub mod framing;
 pub mod held;
 pub mod herald;
@@ -29,6 +30,7 @@ pub mod server;
 pub mod service;
 pub mod state;
 pub mod tls;
+pub mod told;
 
 pub use server::{ServeError, run, run_fleet, run_with};
 pub use state::State;

@@ -16,6 +16,7 @@
 
 mod algorithm;
 pub mod api_keys;
+mod assumed;
 mod awaited;
 mod carrier;
 mod claims;
@@ -25,6 +26,7 @@ mod jws;
 mod keys;
 mod mapping;
 mod memory;
+mod metrics;
 mod naming;
 mod opaque;
 pub mod provider;
@@ -54,22 +56,23 @@ pub use jws::{HEADER_BYTES_MAX, TOKEN_BYTES_MAX};
 pub use keys::{JWKS_KEYS_MAX, KEY_FILE_BYTES_MAX, KID_BYTES_MAX, KeyError, KeySource, KeyWarning};
 pub use mapping::{ClaimKind, ClaimMapping, ClaimMappingError, ClaimPath, ClaimPathError, PATH_MEMBERS_MAX};
 pub use memory::MemoryLimits;
+pub use metrics::IdentityMetrics;
 pub use naming::claimed;
 
+pub(crate) use awaited::AwaitedKeys;
 pub(crate) use claims::{ORIGINS_MAX, issuer as issuer_claim, subject};
 pub(crate) use fault::{Fault, quoted};
 pub(crate) use issuer::{Issuer, VerifiedClaims};
 pub(crate) use jws::Jws;
-pub(crate) use keys::is_kid;
+pub(crate) use keys::{Standing, is_kid};
 pub(crate) use memory::{Remembered, TokenMemory};
 
 use api_keys::ApiKey;
-use awaited::AwaitedKeys;
 use claims::Claims;
 use issuer::Verified;
 use memory::KnownUser;
 use opaque::{Chosen, Opaque};
-use provider::{Ended, Provider, ProviderSource};
+use provider::{Ended, Provider};
 use remote::RemoteKeys;
 
 /// Issuers of one tenant; more are refused.
@@ -83,7 +86,7 @@ pub struct IdentitySources {
     /// The claims of the user that everybody is who sends no credential. Insecure, for development.
     pub dev_user: Option<BTreeMap<Arc<str>, Value>>,
     /// Whoever is asked about credentials that say nothing themselves.
-    pub providers: Vec<ProviderSource>,
+    pub providers: Vec<Arc<Provider>>,
     /// Keys that are known by their hashes, and what carries them.
     pub api_keys: Option<(Vec<Carrier>, Vec<ApiKey>)>,
     /// The cookies that carry tokens, besides `Authorization`.
@@ -147,10 +150,19 @@ pub struct Pending<'m>(Asked<'m>);
 /// Who is asked.
 enum Asked<'m> {
     Provider(&'m Provider, &'m [u8]),
-    Keys(AwaitedKeys<'m>),
+    Keys(&'m IdentityMethods, &'m [u8], AwaitedKeys<'m>),
 }
 
 impl Pending<'_> {
+    /// The method that is asked, as the configuration spells it.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        match &self.0 {
+            Asked::Provider(provider, _) => provider.name(),
+            Asked::Keys(..) => "jwt",
+        }
+    }
+
     /// Asks, and waits no longer than the method's timeout. Giving up does not take the question back.
     ///
     /// # Errors
@@ -158,7 +170,9 @@ impl Pending<'_> {
     pub async fn identity(self, clock: &Arc<dyn Clock>) -> Result<Arc<Identity>, Refusal> {
         match self.0 {
             Asked::Provider(provider, credential) => provider.ask(credential, clock).await,
-            Asked::Keys(awaited) => awaited.identity(&**clock).await,
+            Asked::Keys(methods, token, awaited) => {
+                awaited.verified(&**clock, |now| methods.verify(token, now)).await
+            }
         }
     }
 }
@@ -175,8 +189,8 @@ pub struct IdentityWarning {
 
 /// The methods by which one tenant's users are known.
 ///
-/// New keys or rules are a new one of these, which remembers nothing: what an old key vouched for ends with
-/// the old one.
+/// New keys or rules are a new one of these, which remembers no token: what an old key vouched for ends with
+/// the old one. What a provider has said belongs to the provider.
 pub struct IdentityMethods {
     issuers: HashMap<Arc<str>, Issuer>,
     opaque: Opaque,
@@ -269,8 +283,11 @@ impl IdentityMethods {
         match self.verify(token, now) {
             Ok(identity) => Ok(Authentication::Known(Some(identity))),
             Err(fault) => {
-                let awaited = AwaitedKeys::of(self, token, fault, now)?;
-                Ok(Authentication::Pending(Pending(Asked::Keys(awaited))))
+                let published = |issuer: &str| self.issuers.get(issuer)?.published_keys().map(Arc::as_ref);
+                let awaited = AwaitedKeys::of(published, token, fault, now)?;
+                Ok(Authentication::Pending(Pending(Asked::Keys(
+                    self, token, awaited,
+                ))))
             }
         }
     }
@@ -280,30 +297,16 @@ impl IdentityMethods {
         self.issuers.values().filter_map(Issuer::published_keys)
     }
 
-    /// Fetches what issuers publish for as long as this is polled. `changed` is told when what was permitted
-    /// on a key's word may be permitted no longer.
-    pub async fn keep_keys_fresh(&self, clock: &dyn Clock, changed: &(dyn Fn() + Sync)) {
-        let fetching = self.published_keys().map(|keys| keys.keep_fresh(clock, changed));
-        futures_util::future::join_all(fetching).await;
-    }
-
-    /// Takes over the keys that earlier methods of the same tenant have fetched.
-    pub fn inherit_keys(&self, earlier: &Self) {
-        for keys in self.published_keys() {
-            let known = earlier
-                .issuers
-                .get(keys.issuer())
-                .and_then(Issuer::published_keys);
-            if let Some(known) = known {
-                keys.inherit(known);
-            }
-        }
-    }
-
     /// The issuers that publish their keys, and how old these are; none where they have not come yet.
     pub fn key_ages(&self, now: Now) -> impl Iterator<Item = (&str, Option<Duration>)> {
         self.published_keys()
             .map(move |keys| (keys.issuer(), keys.age(now)))
+    }
+
+    /// Whether there is no method by which anybody could be known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.issuers.is_empty() && self.opaque.is_empty() && self.dev_user.is_none()
     }
 
     /// Whether nobody can be known yet, because every method waits for an issuer's first keys.

@@ -11,6 +11,7 @@ pub mod gateway;
 pub mod hub;
 pub mod identity;
 mod interner;
+pub mod journal;
 pub mod limits;
 pub mod line;
 pub mod logging;

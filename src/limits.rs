@@ -77,6 +77,11 @@ impl Limits {
         )))
     }
 
+    /// The address of a client, whether or not addresses count: the peer's, or what trusted proxies say.
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        address::of_client(peer, headers, &self.settings.load().trusted_proxies)
+    }
+
     /// A request from an address, before anything of it is judged.
     ///
     /// # Errors

@@ -10,8 +10,10 @@ mod metrics;
 mod prepare;
 mod read;
 mod reloader;
+mod standing;
 mod watch;
 
-pub use fleet::{Fleet, Looked, StartError};
+pub use fleet::{Counts, Fleet, Looked, StartError};
 pub use metrics::ReloadMetrics;
 pub use reloader::{Reloader, survive_hangups};
+pub use standing::{Standing, Switch};

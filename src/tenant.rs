@@ -4,13 +4,14 @@ mod authorizers;
 mod compile;
 mod directory;
 mod gatekeeper;
+mod issuers;
 mod lease;
 mod providers;
 mod router;
 mod shared;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use compile::{CompileError, compile, compile_tenant};
 pub use directory::{Directory, Entry, Group, Place};
@@ -18,6 +19,8 @@ pub use lease::Lease;
 pub use router::{Endpoint, Found, Route, Router, ServedShape};
 pub use shared::Shared;
 
+use crate::admin::Metrics;
+use crate::admin::decisions::{Asked, RouteCounts};
 use crate::config::{Cors, Selection};
 use crate::gatekeeper::Gatekeeper;
 use crate::hub::Upstream;
@@ -81,7 +84,7 @@ impl Snapshot {
         for tenant in self.tenants() {
             let earlier = before.tenant(&tenant.id);
             if let Some(earlier) = earlier.filter(|earlier| !Arc::ptr_eq(earlier, tenant)) {
-                tenant.identity.inherit_keys(&earlier.identity);
+                tenant.inherit_keys(earlier);
             }
         }
     }
@@ -107,6 +110,8 @@ pub struct Tenant {
     cors: Cors,
     upstream: Arc<Upstream>,
     gatekeeper: Gatekeeper,
+    unrouted: OnceLock<Arc<RouteCounts>>,
+    signed: OnceLock<Arc<RouteCounts>>,
 }
 
 impl Tenant {
@@ -146,6 +151,20 @@ impl Tenant {
     /// What it mints and verifies.
     pub fn gatekeeper(&self) -> &Gatekeeper {
         &self.gatekeeper
+    }
+
+    /// Where requests are counted that find no route of it.
+    pub fn unrouted(&self, metrics: &Metrics) -> &Arc<RouteCounts> {
+        self.unrouted.get_or_init(|| self.route(metrics, Asked::Nothing))
+    }
+
+    /// Where requests are counted that bring a shape with them.
+    pub fn signed(&self, metrics: &Metrics) -> &Arc<RouteCounts> {
+        self.signed.get_or_init(|| self.route(metrics, Asked::Signed))
+    }
+
+    fn route(&self, metrics: &Metrics, asked: Asked) -> Arc<RouteCounts> {
+        metrics.decisions.route(Some(&self.id), asked, &"".into())
     }
 
     /// Its Electric.

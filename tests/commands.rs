@@ -12,5 +12,11 @@ mod support;
 #[path = "commands/program.rs"]
 mod program;
 
+#[path = "commands/explaining.rs"]
+mod explaining;
 #[path = "commands/manuals.rs"]
 mod manuals;
+#[path = "commands/policies.rs"]
+mod policies;
+#[path = "commands/tokens.rs"]
+mod tokens;

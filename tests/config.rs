@@ -37,5 +37,7 @@ mod refused;
 mod routes;
 #[path = "config/secrets.rs"]
 mod secrets;
+#[path = "config/seeing.rs"]
+mod seeing;
 #[path = "config/tls.rs"]
 mod tls;

@@ -28,6 +28,8 @@ mod presets;
 mod provider;
 #[path = "oidc/rotation.rs"]
 mod rotation;
+#[path = "oidc/shapes.rs"]
+mod shapes;
 #[path = "oidc/unknown.rs"]
 mod unknown;
 #[path = "oidc/world.rs"]

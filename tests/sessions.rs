@@ -16,6 +16,10 @@ mod configuration;
 mod endpoint;
 #[path = "sessions/introspection.rs"]
 mod introspection;
+#[path = "sessions/reloading.rs"]
+mod reloading;
+#[path = "sessions/secrets.rs"]
+mod secrets;
 #[path = "sessions/table.rs"]
 mod table;
 
@@ -64,6 +68,13 @@ fn invalid() -> (u16, String) {
 
 fn unavailable() -> (u16, String) {
     (503, "identity_unavailable".to_owned())
+}
+
+/// How many answers are remembered.
+fn remembered(gateway: &Gateway) -> usize {
+    let loaded = gateway.state.loaded();
+    let tenants = loaded.snapshot.tenants();
+    tenants.map(|tenant| tenant.identity().answers_remembered()).sum()
 }
 
 /// What the organisation's filter was asked with, upstream.

@@ -137,3 +137,17 @@ measure_fan() {
         end shapegate
     done
 }
+
+# The gateway alone, with one tenant and with many.
+measure_tenants() {
+    local count
+    for count in $tenants; do
+        free_ports
+        start_electric
+        taskset -c "$fan_cores" python3 benches/load/tenants.py "$shapegate" "$work/tenants-$count" \
+            "${port[SHAPEGATE]}" "${port[SHAPEGATE_ADMIN]}" "${port[ELECTRIC]}" "$count" 20 "$seconds" "$peer_core" \
+            "$work/hs256.token" >>"$work/tenants" || die "$count tenants failed"
+        say "tenants: $(tail -n 1 "$work/tenants")"
+        end electric
+    done
+}

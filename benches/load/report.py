@@ -133,6 +133,17 @@ class Targets:
         self.add("a held long poll on a URL of its own, also after reopening all", "≤ 26 KiB", kib, " KiB", 26)
         self.add("the same, later", "≤ 8 KiB", kib, " KiB", 8)
 
+    def of_tenants(self, tenants):
+        if len(tenants) < 2:
+            return
+        few, many = tenants[0], tenants[-1]
+        name = f"{int(many[0]):,} tenants"
+        cost = 100 * (float(many[3]) / float(few[3]) - 1)
+        self.add(f"{name}: CPU a request, more than with {few[0]}", "≤ 10 %", cost, " %", 10)
+        self.add(f"{name}: a change of one is served after", "≤ 100 ms", float(many[4]), " ms", 100)
+        slower = float(many[6]) - float(many[5])
+        self.add(f"{name}: another's slowest request meanwhile, more than before", "≤ 5 ms", slower, " ms", 5)
+
     def of_micro(self, times):
         if not times:
             return
@@ -195,6 +206,16 @@ def held_table(held):
     return table("Memory", heads, lines)
 
 
+def tenants_table(tenants):
+    lines = [
+        f"| {int(count):,} | {start} s | {resident} MiB | {cpu} µs | {change} ms | {before} ms | {during} ms |"
+        for count, start, resident, cpu, change, before, during in tenants
+    ]
+    heads = ["tenants of 20 shapes each", "from start to serving", "resident then", "CPU a request", "a change is served after",
+             "another's slowest request before", "and meanwhile"]
+    return table("Tenants", heads, lines)
+
+
 def micro_table(times):
     lines = [
         f"| `{name}` | {time / 1e3:.2f} µs |"
@@ -204,11 +225,12 @@ def micro_table(times):
 
 
 def report():
-    requests, fans, held, times = Requests(), rows("fan"), rows("held"), micro()
+    requests, fans, held, tenants, times = Requests(), rows("fan"), rows("held"), rows("tenants"), micro()
     targets = Targets()
     targets.of_requests(requests)
     targets.of_fans(fans)
     targets.of_held(held)
+    targets.of_tenants(tenants)
     targets.of_micro(times)
     lines = [
         f"Measured {date.today()} on {os.cpu_count()} cores: {versions()}. Requests: {ROUNDS} rounds of {SECONDS} s "
@@ -218,6 +240,7 @@ def report():
         *scale_table(requests),
         *fan_table(fans),
         *held_table(held),
+        *tenants_table(tenants),
         *micro_table(times),
     ]
     return "\n".join(lines) + "\n"

@@ -7,6 +7,7 @@
 //! operation in brackets.
 
 use std::fmt;
+use std::sync::Arc;
 
 mod error;
 mod expression;
@@ -25,11 +26,15 @@ pub use filter::{Filter, FilterError};
 pub use parameter::{ParameterError, ParameterText};
 
 use crate::identifier::Identifier;
+use crate::memo::Memo;
 use read::Author;
 
 /// A filter, still without values for its parameters. Its `Display` is the canonical text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Clause(Expression);
+pub struct Clause(Arc<Expression>);
+
+/// What policies state is stated by many.
+static READ: Memo<Expression> = Memo::new();
 
 impl Clause {
     /// Reads a filter that a policy states: subqueries are allowed.
@@ -37,7 +42,7 @@ impl Clause {
     /// # Errors
     /// When the text is not, in whole, a filter that both Postgres and Electric read as we do.
     pub fn read_policy(text: &str) -> Result<Self, ClauseError> {
-        read::read(text, Author::Policy).map(Self)
+        READ.read(text, |text| read::read(text, Author::Policy)).map(Self)
     }
 
     /// Reads a filter that a client asks for: no subqueries, and no `NULL` as a value.
@@ -45,7 +50,11 @@ impl Clause {
     /// # Errors
     /// As for a policy's.
     pub fn read_client(text: &str) -> Result<Self, ClauseError> {
-        read::read(text, Author::Client).map(Self)
+        read::read(text, Author::Client).map(Self::of)
+    }
+
+    fn of(expression: Expression) -> Self {
+        Self(Arc::new(expression))
     }
 
     /// The tree.

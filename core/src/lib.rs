@@ -12,6 +12,7 @@ pub mod identifier;
 pub mod identity;
 pub mod json;
 pub mod limits;
+mod memo;
 pub mod permit;
 pub mod policy;
 pub mod request;

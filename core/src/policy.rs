@@ -25,10 +25,12 @@ mod source;
 
 pub use consult::returned_filter;
 pub use error::{Part, PolicyError};
+pub use expression::Reading;
 pub use facts::{Facts, Finding, HeaderValue, Headers, NoHeaders, RequestFacts};
 pub use membership::{Membership, MembershipError};
 pub use memory::DecisionKey;
 pub use permitting::Withheld;
+pub use rules::{Trial, TrialOutcome};
 pub use signed::{SignedTerms, require_shape};
 pub use source::{
     Access, AuthorizerSource, ClientAllowances, ClientColumns, ClientFilter, FactNames, Ignorable,

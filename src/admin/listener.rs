@@ -12,7 +12,7 @@ use pingora_core::services::listening::Service;
 use pingora_http::RequestHeader;
 
 use super::page::{Page, Reply};
-use super::{AdminToken, pages, revocations};
+use super::{AdminToken, pages, revocations, status};
 use crate::gateway::State;
 
 /// Whom a listener is for.
@@ -69,6 +69,7 @@ impl Admin {
         }
         match page {
             Page::Revocations => revocations::answer(&self.state, session).await,
+            Page::Status => status::answer(&self.state, head).await,
             _ => pages::answer(&self.state, page, head),
         }
     }

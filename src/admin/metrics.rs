@@ -1,18 +1,30 @@
 //! The metrics registry: every name, its labels bounded.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+};
 use shapegate_core::code::Code;
 
+use super::decisions::DecisionMetrics;
+use super::loops::UnauthorizedLoops;
 use super::readiness::KeyAges;
+use super::series::MetricsSettings;
 use crate::authorizer::AuthorizerMetrics;
 use crate::cluster::ClusterMetrics;
 use crate::hub::HubMetrics;
+use crate::identity::IdentityMetrics;
+use crate::journal::JournalMetrics;
 use crate::limits::LimitMetrics;
 use crate::reload::ReloadMetrics;
 use crate::revocation::RevocationMetrics;
 
 /// The classes of a status, by its first digit less one.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// Bounds of the histogram of snapshots, in seconds: kept ones come at once, and new shapes take Electric a while.
+const SNAPSHOT_BUCKETS: [f64; 12] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 60.0,
+];
 
 /// What the gateway counts.
 #[derive(Debug)]
@@ -24,6 +36,14 @@ pub struct Metrics {
     refusals: IntCounterVec,
     connections_refused: IntCounterVec,
     dropped_parameters: IntCounterVec,
+    /// What was decided.
+    pub decisions: DecisionMetrics,
+    /// Who is told 401 over and over.
+    pub unauthorized_loops: UnauthorizedLoops,
+    /// How long snapshots let wait for their first byte.
+    pub snapshot_first_byte: Histogram,
+    /// What is counted of the logs.
+    pub journal: JournalMetrics,
     /// Long polls and streams that wait now.
     pub held: IntGauge,
     /// Requests being served now.
@@ -36,6 +56,8 @@ pub struct Metrics {
     pub hub: HubMetrics,
     /// What reloading counts.
     pub reload: ReloadMetrics,
+    /// What is counted of those who are asked about users.
+    pub identity: IdentityMetrics,
     /// What authorisers are counted by.
     pub authorizers: AuthorizerMetrics,
     /// What is counted of revocations.
@@ -49,7 +71,7 @@ impl Metrics {
     ///
     /// # Errors
     /// When a metric's name is malformed or given twice: a fault of this file, caught by its test.
-    pub fn new() -> Result<Self, prometheus::Error> {
+    pub fn new(settings: MetricsSettings) -> Result<Self, prometheus::Error> {
         let counters = |name: &str, help: &str, labels: &[&str]| {
             IntCounterVec::new(Opts::new(name, help).namespace("shapegate"), labels)
         };
@@ -60,6 +82,10 @@ impl Metrics {
             "Requests answered, by class of status.",
             &["class"],
         )?;
+        let first_byte = HistogramOpts::new(
+            "snapshot_first_byte_seconds",
+            "From a request for a snapshot to the first byte of its answer.",
+        );
         let metrics = Self {
             registry: Registry::new(),
             by_class: CLASSES.map(|class| requests.with_label_values(&[class])),
@@ -75,16 +101,29 @@ impl Metrics {
                 "Unknown query parameters that were dropped.",
                 &[],
             )?,
+            decisions: DecisionMetrics::new(settings)?,
+            unauthorized_loops: UnauthorizedLoops::new()?,
+            snapshot_first_byte: Histogram::with_opts(
+                first_byte
+                    .namespace("shapegate")
+                    .buckets(SNAPSHOT_BUCKETS.to_vec()),
+            )?,
+            journal: JournalMetrics::new()?,
             held: gauge("held_polls", "Long polls and streams that wait now.")?,
             in_flight: gauge("requests_in_flight", "Requests being served now.")?,
             limits: LimitMetrics::new()?,
-            key_ages: KeyAges::new()?,
+            key_ages: KeyAges::new(settings)?,
             hub: HubMetrics::new()?,
             reload: ReloadMetrics::new()?,
+            identity: IdentityMetrics::new()?,
             authorizers: AuthorizerMetrics::new()?,
             revocations: RevocationMetrics::new()?,
             cluster: ClusterMetrics::new()?,
         };
+        // From the beginning, so that the first one is an increase.
+        for limit in ["connections_max", "connections_per_address_max", "head_timeout"] {
+            metrics.connections_refused.with_label_values(&[limit]);
+        }
         metrics.register()?;
         Ok(metrics)
     }
@@ -96,11 +135,17 @@ impl Metrics {
             .register(Box::new(self.connections_refused.clone()))?;
         self.registry
             .register(Box::new(self.dropped_parameters.clone()))?;
+        self.decisions.register(&self.registry)?;
+        self.unauthorized_loops.register(&self.registry)?;
+        self.registry
+            .register(Box::new(self.snapshot_first_byte.clone()))?;
+        self.journal.register(&self.registry)?;
         self.registry.register(Box::new(self.held.clone()))?;
         self.registry.register(Box::new(self.in_flight.clone()))?;
         self.reload.register(&self.registry)?;
         self.limits.register(&self.registry)?;
         self.key_ages.register(&self.registry)?;
+        self.identity.register(&self.registry)?;
         self.authorizers.register(&self.registry)?;
         self.hub.register(&self.registry)?;
         self.cluster.register(&self.registry)?;

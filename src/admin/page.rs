@@ -2,6 +2,9 @@
 
 use http::{HeaderValue, Method, Response, StatusCode, header};
 
+/// What Prometheus expects (`docs/instrumenting/exposition_formats`).
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// A page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Page {
@@ -11,14 +14,24 @@ pub(super) enum Page {
     Readyz,
     /// Prometheus' metrics.
     Metrics,
+    /// How the process stands, for people.
+    Status,
     /// What is revoked.
     Revocations,
 }
 
 impl Page {
-    pub(super) const ALL: [Self; 4] = [Self::Healthz, Self::Readyz, Self::Metrics, Self::Revocations];
+    pub(super) const ALL: [Self; 5] = [
+        Self::Healthz,
+        Self::Readyz,
+        Self::Metrics,
+        Self::Status,
+        Self::Revocations,
+    ];
 
     pub(super) fn of(path: &str) -> Option<Self> {
+        // What a browser asks for that was told the address alone.
+        let path = if path == "/" { Self::Status.path() } else { path };
         Self::ALL.into_iter().find(|page| page.path() == path)
     }
 
@@ -27,6 +40,7 @@ impl Page {
             Self::Healthz => "/healthz",
             Self::Readyz => "/readyz",
             Self::Metrics => "/metrics",
+            Self::Status => "/status",
             Self::Revocations => "/revocations",
         }
     }
@@ -34,7 +48,7 @@ impl Page {
     pub(super) fn methods(self) -> &'static [Method] {
         match self {
             Self::Revocations => &[Method::GET, Method::POST, Method::DELETE],
-            Self::Healthz | Self::Readyz | Self::Metrics => &[Method::GET, Method::HEAD],
+            Self::Healthz | Self::Readyz | Self::Metrics | Self::Status => &[Method::GET, Method::HEAD],
         }
     }
 
@@ -55,7 +69,7 @@ pub(super) struct Reply {
     status: StatusCode,
     kind: &'static str,
     body: Vec<u8>,
-    extra: Option<(header::HeaderName, HeaderValue)>,
+    extra: Vec<(header::HeaderName, HeaderValue)>,
 }
 
 impl Reply {
@@ -67,12 +81,27 @@ impl Reply {
         Self::of(status, "application/json", format!("{body}\n").into_bytes())
     }
 
+    /// Prometheus' text format.
+    pub(super) fn metrics(body: String) -> Self {
+        Self::of(StatusCode::OK, METRICS_TYPE, body.into_bytes())
+    }
+
+    pub(super) fn html(body: String) -> Self {
+        Self::of(StatusCode::OK, "text/html; charset=utf-8", body.into_bytes())
+    }
+
+    /// The same with one more header.
+    pub(super) fn with(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
+        self.extra.push((name, value));
+        self
+    }
+
     fn of(status: StatusCode, kind: &'static str, body: Vec<u8>) -> Self {
         Self {
             status,
             kind,
             body,
-            extra: None,
+            extra: Vec::new(),
         }
     }
 
@@ -80,7 +109,7 @@ impl Reply {
         let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
         let allow = HeaderValue::from_str(&names.join(", ")).ok();
         Self {
-            extra: allow.map(|allow| (header::ALLOW, allow)),
+            extra: allow.map(|allow| (header::ALLOW, allow)).into_iter().collect(),
             ..Self::text(
                 StatusCode::METHOD_NOT_ALLOWED,
                 format!("{} only\n", names.join(", ")),
@@ -90,7 +119,7 @@ impl Reply {
 
     pub(super) fn unauthorized() -> Self {
         Self {
-            extra: Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+            extra: vec![(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))],
             ..Self::text(
                 StatusCode::UNAUTHORIZED,
                 "send the admin token: Authorization: Bearer …\n",

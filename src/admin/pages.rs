@@ -15,10 +15,10 @@ pub(super) fn answer(state: &State, page: Page, head: &RequestHeader) -> Reply {
             Reply::text(status, text)
         }
         Page::Metrics => match rendered(state) {
-            Ok(text) => Reply::text(StatusCode::OK, text),
+            Ok(text) => Reply::metrics(text),
             Err(error) => Reply::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
         },
-        Page::Revocations => Reply::text(StatusCode::NOT_FOUND, "elsewhere\n"),
+        Page::Status | Page::Revocations => Reply::text(StatusCode::NOT_FOUND, "elsewhere\n"),
     }
 }
 
@@ -29,5 +29,7 @@ fn asked_tenant(head: &RequestHeader) -> Option<&str> {
 
 fn rendered(state: &State) -> Result<String, prometheus::Error> {
     state.metrics.key_ages.take(state);
+    state.metrics.unauthorized_loops.take(state.clock.now().monotonic);
+    state.metrics.decisions.forget_unserved();
     state.metrics.render()
 }

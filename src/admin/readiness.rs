@@ -1,8 +1,9 @@
 //! Which tenants can be served, and how old the keys of their issuers are.
 
 use http::StatusCode;
-use prometheus::{GaugeVec, Opts, Registry};
+use prometheus::{Gauge, GaugeVec, Opts, Registry};
 
+use super::series::{MetricsSettings, OTHER, Series};
 use crate::cluster::Standing;
 use crate::gateway::State;
 use crate::tenant::Tenant;
@@ -16,7 +17,7 @@ pub fn readiness(state: &State, of_tenant: Option<&str>) -> (StatusCode, String)
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned());
     }
     let now = state.clock.now();
-    let waits = |tenant: &Tenant| tenant.identity().awaits_first_keys(now);
+    let waits = |tenant: &Tenant| tenant.awaits_first_keys(now);
     let loaded = state.loaded();
     let mut asked = loaded
         .snapshot
@@ -49,36 +50,60 @@ pub fn readiness(state: &State, of_tenant: Option<&str>) -> (StatusCode, String)
     (status, text)
 }
 
-/// How old the keys of each issuer are.
+/// How old the keys of issuers are: of each where they may be named, of the oldest where not.
 #[derive(Debug)]
-pub struct KeyAges(GaugeVec);
+pub struct KeyAges {
+    ages: GaugeVec,
+    series: Series,
+    named: bool,
+}
 
 impl KeyAges {
     /// The metric, without a value.
     ///
     /// # Errors
     /// When its name is malformed: a fault of this file.
-    pub fn new() -> Result<Self, prometheus::Error> {
+    pub fn new(settings: MetricsSettings) -> Result<Self, prometheus::Error> {
         let help = "Seconds since the keys of an issuer were last fetched; +Inf before the first time.";
         let options = Opts::new("jwks_age_seconds", help).namespace("shapegate");
-        GaugeVec::new(options, &["tenant", "issuer"]).map(Self)
+        let labels: &[&str] = if settings.tenant_label {
+            &["tenant", "issuer"]
+        } else {
+            &[]
+        };
+        Ok(Self {
+            ages: GaugeVec::new(options, labels)?,
+            series: Series::new(settings.series_max),
+            named: settings.tenant_label,
+        })
     }
 
     /// # Errors
     /// When the name is taken.
     pub fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
-        registry.register(Box::new(self.0.clone()))
+        registry.register(Box::new(self.ages.clone()))
     }
 
     /// Takes the ages of this moment. An age is of the moment at which it is asked for, so nobody keeps it.
     pub fn take(&self, state: &State) {
-        self.0.reset();
+        self.ages.reset();
+        self.series.clear();
         let now = state.clock.now();
         for tenant in state.loaded().snapshot.tenants() {
-            for (issuer, age) in tenant.identity().key_ages(now) {
+            for (issuer, age) in tenant.key_ages(now) {
                 let seconds = age.map_or(f64::INFINITY, |age| age.as_secs_f64());
-                self.0.with_label_values(&[tenant.id(), issuer]).set(seconds);
+                let gauge = self.gauge(tenant.id(), issuer);
+                gauge.set(gauge.get().max(seconds));
             }
+        }
+    }
+
+    fn gauge(&self, tenant: &str, issuer: &str) -> Gauge {
+        let own = [tenant, issuer];
+        match self.named {
+            false => self.ages.with_label_values::<&str>(&[]),
+            true if self.series.has_room_for(&own) => self.ages.with_label_values(&own),
+            true => self.ages.with_label_values(&[OTHER, OTHER]),
         }
     }
 }

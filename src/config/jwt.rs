@@ -122,7 +122,7 @@ fn read_audience(
 }
 
 /// The keys themselves, or where they are published.
-fn read_key_sources(
+pub(super) fn read_key_sources(
     reading: &mut Reading<'_>,
     section: &mut Section<'_>,
     preset: Option<Preset>,

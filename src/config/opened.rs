@@ -12,17 +12,19 @@ use super::templates::Templates;
 use super::tenant::{self, LoadedTenant, TENANT_KEYS};
 use super::tenants::{self, Document, Place, Tenants};
 use super::yaml::{self, Node};
-use super::{Files, files};
+use super::{Files, files, logs};
 use std::path::{Path, PathBuf};
 
 /// Keys that concern the process, whatever its tenants.
-const PROCESS_KEYS: [&str; 8] = [
+const PROCESS_KEYS: [&str; 10] = [
     "server",
     "admin",
     "health",
     "limits",
     "cluster",
     "revocations",
+    "logs",
+    "metrics",
     "tenants",
     "templates",
 ];
@@ -204,6 +206,7 @@ fn process(reading: &mut Reading<'_>, root: &Node) -> Option<ServerSettings> {
     let mut section = Section::open(reading, root, "the configuration")?;
     let revocations = section.get(reading, "revocations");
     let revocations = revocations.map_or(Some(None), |entry| revocations::file(reading, &entry.value));
+    let seen = logs::seen(reading, &mut section);
     let nodes = ["server", "admin", "health", "limits"]
         .map(|key| section.get(reading, key).map(|entry| &entry.value));
     let server = server::server(reading, nodes);
@@ -223,6 +226,7 @@ fn process(reading: &mut Reading<'_>, root: &Node) -> Option<ServerSettings> {
     }
     let mut server = server?;
     server.revocations = revocations?;
+    (server.logs, server.metrics) = seen?;
     server.cluster = cluster.map_or((!wrong_cluster).then_some(None), |read| read.map(Some))?;
     Some(server)
 }

@@ -173,6 +173,22 @@ fn server_defaults(root: &mut Out, server: &ServerSettings) {
         }
     });
     admin_defaults(root, &server.admin);
+    put_in(root, "logs", |out| {
+        put(out, "access", plain("off"));
+        put(out, "decisions", plain("off"));
+    });
+    put_in(root, "metrics", |out| {
+        put(
+            out,
+            "tenant_label",
+            Out::Plain(server.metrics.tenant_label.to_string()),
+        );
+        put(
+            out,
+            "series_max",
+            Out::Plain(server.metrics.series_max.to_string()),
+        );
+    });
     if let Some(cluster) = &server.cluster {
         put_in(root, "cluster", |out| {
             put_in(out, "redis", |out| {

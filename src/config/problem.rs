@@ -98,6 +98,35 @@ impl Problems {
             .count()
     }
 
+    /// The insecure switches among them, each with its place.
+    pub fn insecure(&self) -> Vec<String> {
+        let switches = self
+            .list
+            .iter()
+            .filter(|problem| problem.message.starts_with("insecure_"));
+        switches
+            .map(|problem| match self.place(problem) {
+                Some(place) => format!("{} ({place})", printable(&problem.message)),
+                None => printable(&problem.message),
+            })
+            .collect()
+    }
+
+    /// The places of the errors among them.
+    pub fn error_places(&self) -> Vec<String> {
+        let errors = self
+            .list
+            .iter()
+            .filter(|problem| problem.severity == Severity::Error);
+        errors.filter_map(|problem| self.place(problem)).collect()
+    }
+
+    fn place(&self, problem: &Problem) -> Option<String> {
+        let span = problem.span?;
+        let name = self.sources.get(span.source).map_or("?", |source| source.name());
+        Some(format!("{}:{}:{}", printable(name), span.line, span.column))
+    }
+
     /// All of them as text, separated by blank lines.
     pub fn render(&self) -> String {
         let shown = self.list.iter().take(PROBLEMS_SHOWN_MAX);
@@ -146,22 +175,18 @@ fn render_place(out: &mut String, span: Span, sources: &Sources) {
         span.column
     );
     let Some(line) = sources.line(span) else { return };
+    let line = super::discreet::discreet(line);
     let start = span.column.saturating_sub(1);
     // A long line is shown from a little before the place that matters.
     let skipped = start.saturating_sub(LINE_SHOWN_MAX / 2);
     let shown: String = line.chars().skip(skipped).take(LINE_SHOWN_MAX).collect();
     let shown = printable(&shown);
-    let room = shown.chars().count().saturating_sub(start - skipped).max(1);
+    let indent = (start - skipped).min(shown.trim_end().chars().count());
+    let room = shown.chars().count().saturating_sub(indent).max(1);
     let carets = "^".repeat(span.length.clamp(1, room));
     _ = writeln!(out, "{:margin$} |", "");
     _ = writeln!(out, "{} | {}", span.line, shown.trim_end());
-    _ = writeln!(
-        out,
-        "{:margin$} | {:indent$}{carets}",
-        "",
-        "",
-        indent = start - skipped
-    );
+    _ = writeln!(out, "{:margin$} | {:indent$}{carets}", "", "",);
 }
 
 /// Control characters never reach a terminal: one character stays one, so that carets fit.

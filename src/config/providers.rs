@@ -25,7 +25,7 @@ pub(super) const QUERY_BYTES_MAX: usize = 16 * 1024;
 const CHANNEL_BYTES_MAX: usize = 63;
 
 /// A method that asks somebody.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ProviderSettings {
     /// Whom.
     pub kind: ProviderKind,
@@ -40,7 +40,7 @@ pub struct ProviderSettings {
 }
 
 /// Who is asked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum ProviderKind {
     /// An endpoint that knows sessions.
     Session {
@@ -58,7 +58,7 @@ pub enum ProviderKind {
 }
 
 /// An authorisation server that is asked about tokens (RFC 7662).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct IntrospectionServer {
     /// Where it is.
     pub url: String,
@@ -77,7 +77,7 @@ pub struct IntrospectionServer {
 }
 
 /// A query for sessions.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PostgresMethod {
     /// Where the database is.
     pub url: PostgresUrl,

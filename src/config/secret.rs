@@ -22,6 +22,13 @@ pub struct SecretSetting {
     pub span: Span,
 }
 
+/// Two are the same when their texts are, wherever they stand.
+impl PartialEq for SecretSetting {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
 impl fmt::Debug for SecretSetting {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "SecretSetting({:?})", self.origin)

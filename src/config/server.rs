@@ -10,6 +10,8 @@ use super::reading::{Reading, Section};
 use super::revocations::RevocationFile;
 use super::secret::SecretSetting;
 use super::yaml::{Kind, Node};
+use crate::admin::MetricsSettings;
+use crate::journal::JournalSettings;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use shapegate_core::coding::Coding;
@@ -42,6 +44,10 @@ pub struct ServerSettings {
     pub admin_token: Option<SecretSetting>,
     /// Health and metrics for others, read-only.
     pub health: Option<SocketAddr>,
+    /// What is written of requests.
+    pub logs: JournalSettings,
+    /// What metrics may name.
+    pub metrics: MetricsSettings,
     /// What is revoked.
     pub revocations: Option<RevocationFile>,
     /// What is shared with other gateways.
@@ -127,6 +133,8 @@ pub(super) fn server(
         admin,
         admin_token,
         health: health?,
+        logs: JournalSettings::default(),
+        metrics: MetricsSettings::default(),
         revocations: None,
         cluster: None,
         limits: limits?,

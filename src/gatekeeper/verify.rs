@@ -15,9 +15,12 @@ use shapegate_core::request::{Asked, AskedDefinition};
 use shapegate_core::shape_claims::{SignedShape, Unsigned};
 use shapegate_core::time::{Now, UnixMillis, Until};
 
+use crate::clock::Clock;
+use crate::identity::remote::RemoteKeys;
 use crate::identity::{
-    AudienceRule, CredentialHeaders, Fault, Issuer, IssuerError, IssuerSource, Jws, MemoryLimits, Remembered,
-    SHAPE_TOKEN_TYPE, TokenMemory, VerifiedClaims, issuer_claim, quoted, read_claims, subject,
+    AudienceRule, AwaitedKeys, CredentialHeaders, Fault, Issuer, IssuerError, IssuerSource, Jws,
+    MemoryLimits, Remembered, SHAPE_TOKEN_TYPE, Standing, TokenMemory, VerifiedClaims, issuer_claim, quoted,
+    read_claims, subject,
 };
 use crate::limits::Asker;
 
@@ -52,6 +55,8 @@ pub struct ShapeToken {
     /// No other token of this process has it.
     number: u64,
     until: Until,
+    /// That of the key that signed it, where it was published.
+    standing: Option<Arc<Standing>>,
     credential: Arc<Credential>,
     /// What was first asked with it, and allowed: a client asks in one way, for one log or the other.
     answered: [OnceLock<(AskedDefinition, Arc<Allowed>)>; 2],
@@ -75,6 +80,55 @@ impl ShapeToken {
 impl Remembered for ShapeToken {
     fn valid_until(&self) -> Option<Until> {
         Some(self.until)
+    }
+
+    fn is_vouched_for(&self, now: Now) -> bool {
+        self.standing.as_ref().is_none_or(|standing| standing.holds(now))
+    }
+}
+
+/// What is known of a token before anybody is waited for.
+#[must_use]
+pub enum Verification<'v> {
+    /// It verified.
+    Known(Arc<ShapeToken>),
+    /// Newer keys of its issuer may verify it.
+    Pending(PendingToken<'v>),
+}
+
+impl Verification<'_> {
+    /// The token, if it is known.
+    #[must_use]
+    pub fn known(self) -> Option<Arc<ShapeToken>> {
+        match self {
+            Self::Known(token) => Some(token),
+            Self::Pending(_) => None,
+        }
+    }
+}
+
+/// A token that newer keys of its issuer may verify.
+#[must_use]
+pub struct PendingToken<'v> {
+    verifier: &'v Verifier,
+    token: &'v [u8],
+    awaited: AwaitedKeys<'v>,
+}
+
+impl PendingToken<'_> {
+    /// Waits for them.
+    ///
+    /// # Errors
+    /// As [`Verifier::authenticate`]; `identity_unavailable` (503) when they do not come.
+    pub async fn token(self, clock: &dyn Clock) -> Result<Arc<ShapeToken>, Refusal> {
+        let Self {
+            verifier,
+            token,
+            awaited,
+        } = self;
+        awaited
+            .verified(clock, |now| verifier.verify_and_remember(token, now))
+            .await
     }
 }
 
@@ -139,15 +193,30 @@ impl Verifier {
         self.signatures_checked.load(Ordering::Relaxed)
     }
 
-    /// The token that these headers carry.
+    /// The keys that issuers publish, an entry for each of those issuers.
+    pub(crate) fn published_keys(&self) -> impl Iterator<Item = &Arc<RemoteKeys>> {
+        let issuers = self.issuers.values();
+        issuers.filter_map(|known| known.issuer.published_keys())
+    }
+
+    /// Whether no token can be verified yet, because every issuer's first keys are still to come.
+    #[must_use]
+    pub fn awaits_first_keys(&self, now: Now) -> bool {
+        let published = || self.published_keys();
+        published().next().is_some()
+            && published().count() == self.issuers.len()
+            && published().all(|keys| keys.age(now).is_none())
+    }
+
+    /// The token that these headers carry, at once if nobody has to be waited for.
     ///
     /// # Errors
     /// 401 for none, and for one that is not valid here; 403 for a valid one that signs no shape; 400 for several.
-    pub fn authenticate(
-        &self,
-        headers: &CredentialHeaders<'_>,
+    pub fn authenticate<'v>(
+        &'v self,
+        headers: &CredentialHeaders<'v>,
         now: Now,
-    ) -> Result<Arc<ShapeToken>, Refusal> {
+    ) -> Result<Verification<'v>, Refusal> {
         let token = headers
             .bearer()
             .map_err(|fault| fault.refusal())?
@@ -158,10 +227,26 @@ impl Verifier {
                 )
             })?;
         if let Some(known) = self.memory.recall(token, now) {
-            return Ok(known);
+            return Ok(Verification::Known(known));
         }
-        let verified = self.verify(token, now).map_err(|fault| fault.refusal())?;
-        let verified = Arc::new(verified);
+        match self.verify_and_remember(token, now) {
+            Ok(verified) => Ok(Verification::Known(verified)),
+            Err(fault) => {
+                let published = |issuer: &str| {
+                    let known = self.issuers.get(issuer)?;
+                    known.issuer.published_keys().map(Arc::as_ref)
+                };
+                Ok(Verification::Pending(PendingToken {
+                    verifier: self,
+                    token,
+                    awaited: AwaitedKeys::of(published, token, fault, now)?,
+                }))
+            }
+        }
+    }
+
+    fn verify_and_remember(&self, token: &[u8], now: Now) -> Result<Arc<ShapeToken>, Fault> {
+        let verified = Arc::new(self.verify(token, now)?);
         self.memory.remember(token, &verified, now);
         Ok(verified)
     }
@@ -178,7 +263,7 @@ impl Verifier {
             claims,
             end,
             mut credential,
-            ..
+            standing,
         } = issuer.verify_claims(&jws, claims, now, &self.signatures_checked)?;
         credential.subject = subject(&claims)?;
         let key_end = jws
@@ -196,6 +281,7 @@ impl Verifier {
             issuer: Arc::clone(issuer.name()),
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             until: Until::at_wall(now, end),
+            standing,
             credential: Arc::new(credential),
             answered: [const { OnceLock::new() }; 2],
         })

@@ -46,6 +46,8 @@ use crate::tenant::{Endpoint, Found, Lease, Tenant};
 pub use self::again::renew;
 pub use self::credentials::is_revoked;
 pub(super) use self::head::{not_found, target};
+pub(super) use self::identify::unknown;
+pub(super) use self::judging::RequestHeaders;
 
 /// What becomes of a request.
 pub enum Admission {
@@ -140,6 +142,7 @@ pub async fn admit(
     let peer = address_of(session);
     let head = session.req_header();
     let tenant = choose::tenant(&loaded.snapshot, head, &mut ctx.cors)?;
+    ctx.told.at(tenant.unrouted(&state.metrics));
     framed?;
     check_head(head, state)?;
     ctx.address = state.limits.address(peer, &head.headers);
@@ -172,7 +175,7 @@ pub async fn admit(
 }
 
 /// The address of the other side of the connection.
-fn address_of(session: &Session) -> Option<IpAddr> {
+pub(super) fn address_of(session: &Session) -> Option<IpAddr> {
     Some(session.as_downstream().client_addr()?.as_inet()?.ip())
 }
 
@@ -197,7 +200,9 @@ async fn shapes(
     let mut asked = Asked::parse(verb, query, endpoint.declared())?;
     state.metrics.dropped(asked.dropped);
     let now = state.clock.now();
+    ctx.told.asks(&asked, now);
     let shape = endpoint.choose(&asked)?;
+    ctx.told.at(shape.counts(tenant.id(), &state.metrics));
     let (identity, now) = identify::for_shape(state, tenant, shape, head, now).await?;
     ctx.credential = identity.as_deref().map(Identity::credential).cloned();
     require_identity(shape, identity.as_deref())?;

@@ -24,9 +24,12 @@ use super::context::RequestContext;
 use super::cors::CorsGrant;
 use super::held::Early;
 use super::state::State;
+use super::told::Told;
 use crate::admin::Metrics;
+use crate::clock::Clock;
 use crate::hub::health::Health;
 use crate::identity::challenge;
+use crate::journal::Throttle;
 
 pub use gatekeeper::{minted, public_keys};
 pub use shared::{kept, revoked, shared};
@@ -56,6 +59,9 @@ pub struct Reply<'a> {
     request_id: &'a HeaderValue,
     cors: &'a CorsGrant,
     metrics: &'a Metrics,
+    clock: &'a dyn Clock,
+    told: &'a Told,
+    throttle: &'a Throttle,
     tells_source: bool,
     encodes: bool,
 }
@@ -67,6 +73,9 @@ impl<'a> Reply<'a> {
             request_id: &ctx.request_id,
             cors: &ctx.cors,
             metrics: &state.metrics,
+            clock: &*state.clock,
+            told: &ctx.told,
+            throttle: &state.journal.refusals,
             tells_source: state.tells_source,
             encodes: state.hub.encodes(),
         }
@@ -76,6 +85,7 @@ impl<'a> Reply<'a> {
     fn finish(&self, headers: &mut HeaderMap) {
         headers.insert(&X_REQUEST_ID, self.request_id.clone());
         self.cors.write(headers);
+        self.told.answers(self.clock);
     }
 }
 
@@ -89,6 +99,7 @@ pub fn relabel(
     reply: &Reply<'_>,
 ) -> Result<ResponseHeader, Refusal> {
     let status = upstream.status.as_u16();
+    reply.told.upstream_said(status);
     let text = |name: &'static str| text_of(&upstream.headers, name);
     let passed = answer::judge(admitted.expected, status, text)?;
     let mut headers = passed_headers(upstream, admitted.permit.handles());
@@ -177,6 +188,7 @@ fn label(
     if admitted.request.is_sse() {
         headers.insert(&X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     }
+    reply.told.passes_on(status, reply.clock, reply.metrics);
     reply.finish(headers);
 }
 
@@ -274,16 +286,28 @@ fn retry_after(refusal: &Refusal) -> Option<u64> {
     asked.or(waits.then_some(RETRY_AFTER_SECONDS))
 }
 
-/// Faults that an operator must see are warnings; what clients do wrong is for those who look closely.
+/// Faults that an operator must see are warnings; what clients do wrong is for those who look closely. Of one kind
+/// only so many a second are told.
 fn note(refusal: &Refusal, reply: &Reply<'_>) {
     reply.metrics.refused(refusal.code);
-    let detail = refusal.detail.as_deref().unwrap_or("-");
-    let id = reply.request_id.to_str().unwrap_or_default();
+    reply.told.refused(refusal.code);
     let level = if refusal.code.status() >= 500 {
         log::Level::Warn
     } else {
         log::Level::Debug
     };
+    if !log::log_enabled!(level) {
+        return;
+    }
+    let now = reply.clock.now().monotonic;
+    let Some(suppressed) = reply.throttle.admit(reply.told.tenant(), refusal.code, now) else {
+        return;
+    };
+    if suppressed > 0 {
+        log::log!(level, "{suppressed} refusals like the next one were not told");
+    }
+    let detail = refusal.detail.as_deref().unwrap_or("-");
+    let id = reply.request_id.to_str().unwrap_or_default();
     log::log!(level, "request {id}: {}: {detail}", refusal.code);
 }
 
@@ -375,6 +399,7 @@ pub async fn nothing_new(
         state.request_ids.random(),
     );
     let handle = admitted.permit.handles().tag(handle);
+    reply.told.hub("ended");
     let made = answer::nothing_new(position.live, &handle, position.offset, cursor);
     let mut headers = HeaderMap::with_capacity(HEADERS_ROOM);
     label(&mut headers, 200, admitted, None, reply);

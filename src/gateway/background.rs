@@ -53,7 +53,7 @@ impl Task {
         let (tenant, state) = (Arc::clone(tenant), Arc::clone(state));
         Self(tokio::spawn(async move {
             let changed = || state.judge_anew();
-            tenant.identity().keep_keys_fresh(&*state.clock, &changed).await;
+            tenant.keep_keys_fresh(&*state.clock, &changed).await;
             // Whatever of it ends early, the tenant's address stays taken.
             std::future::pending::<()>().await;
         }))

@@ -12,6 +12,7 @@ use shapegate_core::limits::ERROR_BODY_BYTES_MAX;
 
 use super::admit::Admitted;
 use super::cors::CorsGrant;
+use super::told::Told;
 use crate::admin::Metrics;
 use crate::hub::Seat;
 
@@ -77,6 +78,8 @@ pub struct RequestContext {
     pub credential: Option<Arc<Credential>>,
     /// The epoch of revocations in which it came.
     pub epoch: u64,
+    /// What logs and metrics are told of it.
+    pub told: Told,
     /// Whether the answer must be fetched again by the way that looks at its first bytes.
     pub refetch: bool,
     /// Its place among the requests at the upstream.
@@ -97,6 +100,7 @@ impl RequestContext {
             replacement: None,
             credential: None,
             epoch: 0,
+            told: Told::default(),
             refetch: false,
             seat: None,
             metrics,

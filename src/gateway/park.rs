@@ -27,6 +27,7 @@ use super::context::RequestContext;
 use super::held::{Began, Client, First, Wait, Waiting};
 use super::service::{DRAIN_TIMEOUT, Gateway, WRITE_TIMEOUT};
 use super::state::State;
+use super::told::Sent;
 use crate::line::Line;
 use crate::tenant::Lease;
 
@@ -267,28 +268,28 @@ impl Streams {
         began: Began,
     ) -> Option<ReusedHttpStream> {
         if matches!(began, First::Left(_)) {
-            self.gateway.note_done(None);
+            self.gateway.note_done(ctx, Sent::default());
             return None;
         }
         let mut session = match client.into_session().await {
             Ok(session) => session,
-            Err(error) => return self.failed(&error, ctx, None),
+            Err(error) => return self.failed(&error, ctx, Sent::default()),
         };
         let reply = Reply::to(ctx, self.gateway.state());
         let written = wait.finish(&mut session, began, &reply).await;
-        let status = session.response_written().map(|head| head.status.as_u16());
+        let sent = Sent::to(&session);
         if let Err(error) = written {
-            return self.failed(&error, ctx, status);
+            return self.failed(&error, ctx, sent);
         }
-        self.gateway.note_done(status);
+        self.gateway.note_done(ctx, sent);
         let settings = HttpPersistentSettings::for_session(&session);
         let stream = session.downstream_session.finish().await.ok().flatten()?;
         Some(ReusedHttpStream::from_reusable_stream(stream, settings))
     }
 
     /// Ends a connection whose answer cannot be ended.
-    fn failed(&self, error: &Error, ctx: &RequestContext, status: Option<u16>) -> Option<ReusedHttpStream> {
-        self.gateway.note_done(status);
+    fn failed(&self, error: &Error, ctx: &RequestContext, sent: Sent) -> Option<ReusedHttpStream> {
+        self.gateway.note_done(ctx, sent);
         if error.esource() != &ErrorSource::Downstream {
             let id = ctx.request_id.to_str().unwrap_or_default();
             log::warn!("request {id}: the answer was broken off: {error}");

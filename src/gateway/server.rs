@@ -37,6 +37,7 @@ use crate::admin::{AdminToken, Metrics};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{RevocationFile, ServerSettings};
 use crate::hub::{Fetch, LoadSettings};
+use crate::journal::Journal;
 use crate::limits::LimitSettings;
 use crate::process::sockets::UNIX_MODE;
 use crate::process::successor::Program;
@@ -119,13 +120,15 @@ pub fn state(
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<State>, ServeError> {
     install_crypto();
-    let metrics = Metrics::new().map_err(|error| ServeError::Setup(error.to_string()))?;
+    let metrics = Metrics::new(settings.metrics).map_err(|error| ServeError::Setup(error.to_string()))?;
     let revocations = Revocations::new(metrics.revocations.clone());
     if let Some(file) = &settings.revocations {
         let entries = file.entries.iter().cloned();
         let replaced = revocations.replace(Source::File, entries, clock.now().wall);
         replaced.map_err(|error| ServeError::Setup(error.to_string()))?;
     }
+    let journal = Journal::open(&settings.logs, metrics.journal.clone())
+        .map_err(|error| ServeError::Setup(format!("a log cannot be opened: {error}")))?;
     let start = getrandom::u64().map_err(|error| ServeError::Setup(error.to_string()))?;
     let options = ConnectorOptions::from_server_conf(&server_conf(threads()));
     let limits = &settings.limits;
@@ -145,6 +148,7 @@ pub fn state(
                 headers_max: HEADERS_MAX,
             },
             revocations: Arc::new(revocations),
+            journal,
             cluster: settings.cluster.clone(),
             hub_bytes_max: limits.hub_bytes_max,
             limits: limit_settings(settings),
@@ -279,6 +283,7 @@ fn serve(
             program,
         }),
     });
+    state.journal.finish();
     Ok(())
 }
 

@@ -22,6 +22,7 @@ use super::overload;
 use super::own;
 use super::park;
 use super::state::State;
+use super::told::{self, Sent, Told};
 use crate::hub::fetch::{is_encoded, refusal};
 use crate::hub::upstream::READ_TIMEOUT;
 
@@ -48,7 +49,9 @@ impl Gateway {
         session: &mut Session,
         ctx: &mut RequestContext,
     ) -> pingora_core::Result<bool> {
+        Told::begin(&self.state, session, ctx);
         let admission = admit::admit(&self.state, session, ctx).await;
+        told::decided(&self.state, session, ctx, &admission);
         self.answer_here(session, admission, ctx).await
     }
 
@@ -154,10 +157,11 @@ impl Gateway {
         &self.state
     }
 
-    /// Counts a request that is over, answered with `status` unless its client left before.
-    pub fn note_done(&self, status: Option<u16>) {
+    /// Counts a request that is over.
+    pub fn note_done(&self, ctx: &RequestContext, sent: Sent) {
         self.book.request_done();
-        if let Some(status) = status {
+        told::done(&self.state, ctx, sent);
+        if let Some(status) = sent.status {
             self.state.metrics.answered(status);
         }
     }
@@ -354,7 +358,7 @@ impl ProxyHttp for Gateway {
 
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut RequestContext) {
         if !matches!(ctx.stage, Stage::Parked) {
-            self.note_done(session.response_written().map(|head| head.status.as_u16()));
+            self.note_done(ctx, Sent::to(session));
         }
     }
 }

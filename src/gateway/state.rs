@@ -1,6 +1,6 @@
 //! What every request shares.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use quick_cache::sync::Cache;
@@ -14,12 +14,15 @@ use super::drain::Drain;
 use super::request_id::RequestIds;
 use super::tls::Certificates;
 use crate::admin::Metrics;
+use crate::admin::decisions::{Asked, RouteCounts};
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::config::ClusterSettings;
 use crate::hub::fetch::SharedFetch;
 use crate::hub::{Fetch, Hub, LoadSettings, Upstream};
+use crate::journal::Journal;
 use crate::limits::{LimitSettings, Limits};
+use crate::reload::Standing;
 use crate::revocation::Revocations;
 use crate::tenant::Snapshot;
 
@@ -96,6 +99,8 @@ pub struct Parts {
     pub head_limits: HeadLimits,
     /// What is revoked.
     pub revocations: Arc<Revocations>,
+    /// The logs of requests.
+    pub journal: Journal,
     /// What is shared with other gateways.
     pub cluster: Option<ClusterSettings>,
     /// Bytes of answers that are kept.
@@ -117,6 +122,7 @@ pub struct State {
     /// What TLS is served with.
     pub certificates: Arc<Certificates>,
     replacements: watch::Sender<()>,
+    standing: Mutex<Standing>,
     /// Whether the process is going away.
     pub drain: Drain,
     /// The clocks.
@@ -125,6 +131,10 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     /// What is revoked.
     pub revocations: Arc<Revocations>,
+    /// The logs of requests.
+    pub journal: Journal,
+    /// Where requests are counted that are for nobody here.
+    pub nowhere: Arc<RouteCounts>,
     /// What is shared with other gateways.
     pub cluster: Cluster,
     /// Connections to upstreams.
@@ -156,6 +166,7 @@ impl State {
             body_limits,
             head_limits,
             revocations,
+            journal,
             cluster,
             hub_bytes_max,
             limits,
@@ -178,10 +189,13 @@ impl State {
             changes: watch::Sender::new(0),
             certificates: Arc::default(),
             replacements: watch::Sender::new(()),
+            standing: Mutex::default(),
             drain: Drain::default(),
             clock,
+            nowhere: metrics.decisions.route(None, Asked::Nothing, &"".into()),
             metrics,
             revocations,
+            journal,
             cluster,
             fetch,
             hub,
@@ -205,6 +219,19 @@ impl State {
         let before = self.loaded.swap(Arc::clone(&next));
         before.end_all_but(&next.snapshot);
         self.replacements.send_replace(());
+    }
+
+    /// How what is served stands to the files that it is made from.
+    pub fn standing(&self) -> Standing {
+        self.standing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Takes over how it stands now.
+    pub fn note_standing(&self, change: impl FnOnce(&mut Standing)) {
+        change(&mut self.standing.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Has everybody who waits judged anew: what was permitted may be permitted no longer.

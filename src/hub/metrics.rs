@@ -81,7 +81,19 @@ impl HubMetrics {
             ),
             &["outcome"],
         )?;
+        let shed = IntCounterVec::new(
+            opts(
+                "shed_total",
+                "Requests refused because an upstream is asked for too much.",
+            ),
+            &["effort"],
+        )?;
+        // From the beginning, so that the first one is an increase.
+        for effort in ["follow", "new_shape", "subset"] {
+            shed.with_label_values(&[effort]);
+        }
         Ok(Self {
+            shed,
             joined: asked.with_label_values(&["joined"]),
             hits: asked.with_label_values(&["hit"]),
             misses: asked.with_label_values(&["miss"]),
@@ -103,13 +115,6 @@ impl HubMetrics {
                 "hub_evictions_total",
                 "Answers that had to go for others.",
             ))?,
-            shed: IntCounterVec::new(
-                opts(
-                    "shed_total",
-                    "Requests refused because an upstream is asked for too much.",
-                ),
-                &["effort"],
-            )?,
             must_refetch: IntCounter::with_opts(opts(
                 "hub_must_refetch_total",
                 "409s of upstreams: shapes that were rotated, clients that stood in old ones.",

@@ -142,21 +142,6 @@ impl Issuer {
     /// An issuer of users' tokens.
     pub(crate) fn compile(source: IssuerSource) -> Result<(Self, Vec<KeyWarning>), IssuerError> {
         check_token_type(source.token_type.as_deref())?;
-        if let [KeySource::Remote(remote)] = source.keys.as_slice() {
-            let remote = RemoteKeys::new(source.issuer.as_str().into(), remote.clone()).map_err(|error| {
-                let error = KeyError::Client(error.to_string());
-                IssuerError::Key { place: 0, error }
-            })?;
-            let types = source
-                .token_type
-                .clone()
-                .map_or(TokenTypes::Usual, TokenTypes::Only);
-            check(&source)?;
-            return Ok((
-                Self::of(source, types, Keys::Published(Arc::new(remote))),
-                Vec::new(),
-            ));
-        }
         let types = source
             .token_type
             .clone()
@@ -166,14 +151,6 @@ impl Issuer {
 
     /// An issuer of tokens that sign shapes.
     pub(crate) fn compile_for_shapes(source: IssuerSource) -> Result<(Self, Vec<KeyWarning>), IssuerError> {
-        if let Some(place) = source
-            .keys
-            .iter()
-            .position(|key| matches!(key, KeySource::Remote(_)))
-        {
-            let error = KeyError::RemoteRefused;
-            return Err(IssuerError::Key { place, error });
-        }
         let types = source
             .token_type
             .clone()
@@ -183,6 +160,16 @@ impl Issuer {
 
     fn assemble(source: IssuerSource, types: TokenTypes) -> Result<(Self, Vec<KeyWarning>), IssuerError> {
         check(&source)?;
+        if let [KeySource::Remote(remote)] = source.keys.as_slice() {
+            let remote = RemoteKeys::new(source.issuer.as_str().into(), remote.clone()).map_err(|error| {
+                let error = KeyError::Client(error.to_string());
+                IssuerError::Key { place: 0, error }
+            })?;
+            return Ok((
+                Self::of(source, types, Keys::Published(Arc::new(remote))),
+                Vec::new(),
+            ));
+        }
         let (keys, warnings) =
             KeyRing::read(&source.keys).map_err(|(place, error)| IssuerError::Key { place, error })?;
         Ok((Self::of(source, types, Keys::Given(keys)), warnings))
@@ -211,6 +198,11 @@ impl Issuer {
 
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// The names that rules read of its tokens.
+    pub(super) fn mappings(&self) -> &[ClaimMapping] {
+        &self.mappings
     }
 
     /// Verifies a token that says it is of this issuer. Each signature that is checked is counted.

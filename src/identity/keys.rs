@@ -158,10 +158,6 @@ pub enum KeyError {
     DuplicateKid(String),
     #[error("keys that an issuer publishes exclude keys that are given here")]
     RemoteAndGiven,
-    #[error(
-        "keys that somebody publishes cannot be taken here; give them: `keys: [ {{ file: jwks.json }} ]`"
-    )]
-    RemoteRefused,
     #[error("the client that would fetch the keys is not to be had: {0}")]
     Client(String),
     #[error("there is no key that could be used")]

@@ -8,7 +8,7 @@ use shapegate_core::identity::Identity;
 use super::api_keys::{ApiKey, KeyBook};
 use super::carrier::{BEARER, CREDENTIAL_BYTES_MAX, Carried, Carrier, CredentialHeaders, with_scheme};
 use super::fault::Fault;
-use super::provider::{Ended, Provider, ProviderSource};
+use super::provider::{Ended, Provider};
 use super::{IdentityError, TOKEN_BYTES_MAX};
 
 /// The methods whose credentials say nothing themselves, and how to tell them from tokens.
@@ -25,7 +25,7 @@ pub(super) struct Opaque {
 
 /// Who knows the credentials of a carrier.
 enum Method {
-    Provider(Provider),
+    Provider(Arc<Provider>),
     Keys(Arc<KeyBook>),
 }
 
@@ -43,7 +43,7 @@ pub(super) enum Chosen<'a> {
 
 impl Opaque {
     pub(super) fn compile(
-        sources: Vec<ProviderSource>,
+        providers: Vec<Arc<Provider>>,
         keys: Option<(Vec<Carrier>, Vec<ApiKey>)>,
         token_cookies: Vec<String>,
         no_issuers: bool,
@@ -53,8 +53,8 @@ impl Opaque {
             token_cookies,
             ..Self::default()
         };
-        for source in sources {
-            known.add(source.from.clone(), Method::Provider(Provider::new(source)))?;
+        for provider in providers {
+            known.add(provider.carrier().clone(), Method::Provider(provider))?;
         }
         if let Some((carriers, keys)) = keys {
             let book = KeyBook::new(keys).map_err(|_| IdentityError::ApiKeySubject)?;
@@ -81,9 +81,9 @@ impl Opaque {
         Ok(())
     }
 
-    fn providers(&self) -> impl Iterator<Item = &Provider> {
+    pub(super) fn providers(&self) -> impl Iterator<Item = &Provider> {
         self.methods.iter().filter_map(|(_, method)| match method {
-            Method::Provider(provider) => Some(provider),
+            Method::Provider(provider) => Some(&**provider),
             Method::Keys(_) => None,
         })
     }

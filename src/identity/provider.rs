@@ -4,10 +4,12 @@
 //! meanwhile. What is remembered costs a look-up; whoever is not known is asked for once, however many
 //! requests come with the same credential.
 
+mod book;
 mod endings;
 mod key;
 mod recollection;
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -26,6 +28,7 @@ use super::mapping::{self, ClaimMapping};
 use crate::clock::Clock;
 use crate::questions::{QuestionLimits, Questions, Unanswered};
 
+pub use book::ProviderBook;
 pub use endings::Ended;
 use endings::Endings;
 pub use key::{CredentialKey, digest_of};
@@ -187,9 +190,17 @@ impl fmt::Debug for ProviderSource {
 }
 
 /// One provider with what it has said.
-pub(crate) struct Provider {
+pub struct Provider {
     known: Arc<Known>,
     questions: Questions<CredentialKey, Answer>,
+    /// The settings that it was made of.
+    made_of: Box<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Provider({})", self.known.name)
+    }
 }
 
 /// What is shared with questions that outlive those who ask.
@@ -207,7 +218,9 @@ pub struct Known {
 type Answer = Result<Arc<Identity>, Refusal>;
 
 impl Provider {
-    pub(crate) fn new(source: ProviderSource) -> Self {
+    /// One that has said nothing yet.
+    #[must_use]
+    pub fn new(source: ProviderSource) -> Self {
         let limits = QuestionLimits {
             concurrency_max: CONCURRENCY_MAX,
             waiting_max: WAITING_MAX,
@@ -225,7 +238,21 @@ impl Provider {
             endings: Endings::default(),
         });
         known.lookup.tell_endings_to(EndingsOf(Arc::downgrade(&known)));
-        Self { known, questions }
+        Self {
+            known,
+            questions,
+            made_of: Box::new(()),
+        }
+    }
+
+    /// What carries its credentials.
+    pub(crate) fn carrier(&self) -> &Carrier {
+        &self.known.from
+    }
+
+    /// What rules, logs and metrics call it.
+    pub(crate) fn name(&self) -> &str {
+        &self.known.name
     }
 
     /// What is remembered of a credential, if anything is. Allocates nothing.
@@ -259,6 +286,11 @@ impl Provider {
 
     pub(crate) fn remembered(&self) -> usize {
         self.known.remembered.len()
+    }
+
+    /// The names that rules read of its answers.
+    pub(super) fn mappings(&self) -> &[ClaimMapping] {
+        &self.known.claims
     }
 }
 

@@ -3,6 +3,7 @@
 use super::candidates::{Candidate, settle};
 use super::prepare::{Outcome, Prepared, Preparing};
 use super::read::{FilesRead, Recorder};
+use super::standing::Switch;
 use crate::config::{Document, Opened, Problems, Selection, ServerSettings, Surroundings, TenantClaims};
 use crate::tenant::{Shared, Snapshot, Tenant};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -43,6 +44,8 @@ pub struct Fleet {
     /// Whether the folder of the tenants cannot be read now.
     unlisted: bool,
     members: BTreeMap<Arc<str>, Member>,
+    /// The insecure switches of the process.
+    insecure: Vec<String>,
 }
 
 /// One tenant.
@@ -51,6 +54,8 @@ struct Member {
     state: MemberState,
     /// Whether its files, as they are now, are refused.
     refused: bool,
+    /// The insecure switches that are served.
+    insecure: Vec<String>,
 }
 
 enum MemberState {
@@ -116,6 +121,7 @@ impl Fleet {
             stale: false,
             unlisted: false,
             members: BTreeMap::new(),
+            insecure: warnings.insecure(),
         };
         let mut looked = Looked::default();
         looked.warnings.extend(warnings);
@@ -159,6 +165,7 @@ impl Fleet {
             Ok((opened, server, warnings)) => {
                 self.opened = opened;
                 self.server = server;
+                self.insecure = warnings.insecure();
                 looked.warnings.extend(warnings);
                 looked.reopened = true;
             }
@@ -281,8 +288,9 @@ impl Fleet {
                 ..
             })
         );
-        let (state, refused) = match (outcome, before) {
+        let (state, refused, insecure) = match (outcome, before) {
             (Outcome::Ready(tenant, claims), _) => {
+                let insecure = problems.insecure();
                 looked.warnings.extend(problems);
                 let list = if was_served {
                     &mut looked.changed
@@ -290,23 +298,30 @@ impl Fleet {
                     &mut looked.added
                 };
                 list.push(Arc::clone(&id));
-                (MemberState::Served(tenant, claims), false)
+                (MemberState::Served(tenant, claims), false, insecure)
             }
             (Outcome::Refused(selection), before) => {
                 looked.refused.extend(problems);
                 match before {
                     Some(Member {
                         state: MemberState::Served(tenant, claims),
+                        insecure,
                         ..
-                    }) => (MemberState::Served(tenant, claims), true),
+                    }) => (MemberState::Served(tenant, claims), true, insecure),
                     _ => {
                         looked.changed.push(Arc::clone(&id));
-                        (MemberState::Unserved(selection), true)
+                        (MemberState::Unserved(selection), true, Vec::new())
                     }
                 }
             }
         };
-        self.members.insert(id, Member { read, state, refused });
+        let member = Member {
+            read,
+            state,
+            refused,
+            insecure,
+        };
+        self.members.insert(id, member);
     }
 
     /// What is to be served. Tenants that did not change are the same ones as in the snapshot before.
@@ -342,6 +357,19 @@ impl Fleet {
     pub fn is_current(&self) -> bool {
         let counts = self.counts();
         !self.stale && !self.unlisted && counts.stale == 0 && counts.unserved == 0
+    }
+
+    /// The insecure switches in force.
+    pub fn insecure(&self) -> Vec<Switch> {
+        let of = |tenant: Option<&Arc<str>>, told: &String| Switch {
+            tenant: tenant.cloned(),
+            told: told.clone(),
+        };
+        let own = self.insecure.iter().map(|told| of(None, told));
+        let members = self.members.iter();
+        let theirs =
+            members.flat_map(|(id, member)| member.insecure.iter().map(move |told| of(Some(id), told)));
+        own.chain(theirs).collect()
     }
 
     /// The folders in which a change matters.

@@ -20,14 +20,19 @@ impl ReloadMetrics {
     /// When a name is malformed: a fault of this file.
     pub fn new() -> Result<Self, prometheus::Error> {
         let opts = |name: &str, help: &str| Opts::new(name, help).namespace("shapegate");
+        let looks = IntCounterVec::new(
+            opts(
+                "reloads_total",
+                "Changes of files that were noticed, by what became of them.",
+            ),
+            &["outcome"],
+        )?;
+        // From the beginning, so that the first one is an increase.
+        for outcome in ["taken", "refused"] {
+            looks.with_label_values(&[outcome]);
+        }
         Ok(Self {
-            looks: IntCounterVec::new(
-                opts(
-                    "reloads_total",
-                    "Changes of files that were noticed, by what became of them.",
-                ),
-                &["outcome"],
-            )?,
+            looks,
             last_success: IntGauge::with_opts(opts(
                 "reload_last_success_timestamp_seconds",
                 "When files were last taken over, at start or later.",

@@ -45,7 +45,14 @@ impl Reloader {
     pub fn new(state: Arc<State>, fleet: Fleet) -> Self {
         let started_with = fleet.server().clone();
         state.metrics.reload.serves(fleet.counts(), fleet.is_current());
-        state.metrics.reload.taken(state.clock.now().wall);
+        let now = state.clock.now().wall;
+        state.metrics.reload.taken(now);
+        state.note_standing(|standing| {
+            standing.taken = Some(now);
+            standing.current = fleet.is_current();
+            standing.counts = fleet.counts();
+            standing.insecure = fleet.insecure();
+        });
         Self {
             state,
             fleet: Mutex::new(Some(fleet)),
@@ -76,11 +83,31 @@ impl Reloader {
         if looked.refused.refuse() {
             self.state.metrics.reload.refused();
         }
+        self.note_standing(&fleet, &looked);
         self.state
             .metrics
             .reload
             .serves(fleet.counts(), fleet.is_current());
         *place = Some(fleet);
+    }
+
+    fn note_standing(&self, fleet: &Fleet, looked: &Looked) {
+        let now = self.state.clock.now().wall;
+        let refused = looked
+            .refused
+            .refuse()
+            .then(|| (now, looked.refused.error_places()));
+        self.state.note_standing(|standing| {
+            standing.current = fleet.is_current();
+            standing.counts = fleet.counts();
+            if looked.is_change() {
+                standing.taken = Some(now);
+                standing.insecure = fleet.insecure();
+            }
+            if refused.is_some() {
+                standing.refused = refused;
+            }
+        });
     }
 
     fn serve(&self, snapshot: Snapshot, fleet: &Fleet, looked: &Looked) {
@@ -187,6 +214,8 @@ fn differing(before: &ServerSettings, now: &ServerSettings) -> Vec<&'static str>
             "revocations",
             format!("{:?}", before.revocations) != format!("{:?}", now.revocations),
         ),
+        ("logs", before.logs != now.logs),
+        ("metrics", before.metrics != now.metrics),
         ("health", before.health != now.health),
         ("limits", before.limits != now.limits),
     ];

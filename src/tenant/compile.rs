@@ -10,7 +10,7 @@ use crate::identity::{IdentityError, IdentityMethods, IdentitySources, MemoryLim
 use aws_lc_rs::digest;
 use pingora_core::utils::tls::{WrappedX509, parse_x509};
 use shapegate_core::upstream::{BaseError, Secret, UpstreamBase};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Why checked values cannot be served. Loading finds all that is in the files before; this is what remains.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +71,8 @@ pub fn compile_tenant(config: &TenantConfig, shared: &Shared) -> Result<Tenant, 
         cors: config.cors.clone(),
         upstream: Arc::new(upstream(&config.electric, shared)?),
         gatekeeper: gatekeeper(config, &authorizers)?,
+        unrouted: OnceLock::new(),
+        signed: OnceLock::new(),
     })
 }
 
@@ -89,7 +91,7 @@ fn identity(config: &TenantConfig, shared: &Shared) -> Result<IdentityMethods, C
             .map(|cookie| cookie.value.clone())
             .collect(),
         dev_user: config.identity.dev_user.as_ref().map(|user| user.value.clone()),
-        providers: super::providers::sources(&config.identity.providers, shared)?,
+        providers: super::providers::providers(config, shared)?,
         api_keys: super::providers::api_keys(&config.identity),
         memory: MemoryLimits::default(),
     };

@@ -2,11 +2,12 @@
 
 use super::{CompileError, Shared};
 use crate::config::{
-    Authority, IdentitySettings, IntrospectionServer, PostgresMethod, ProviderKind, ProviderSettings, Spanned,
+    Authority, IdentitySettings, IntrospectionServer, PostgresMethod, ProviderKind, ProviderSettings,
+    Spanned, TenantConfig,
 };
 use crate::identity::Carrier;
 use crate::identity::api_keys::ApiKey;
-use crate::identity::provider::{CONCURRENCY_MAX, Lookup, ProviderSource};
+use crate::identity::provider::{CONCURRENCY_MAX, Lookup, Provider, ProviderSource};
 use crate::identity::sessions::{
     Introspection, IntrospectionSettings, SessionEndpoint, SessionTable, SessionTableSettings,
 };
@@ -21,13 +22,13 @@ const REMEMBERED_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// Bytes of an answer: what claims may have.
 const ANSWER_BYTES_MAX: usize = shapegate_core::limits::CLAIMS_BYTES_MAX;
 
-pub(super) fn sources(
-    settings: &[Spanned<ProviderSettings>],
-    shared: &Shared,
-) -> Result<Vec<ProviderSource>, CompileError> {
+pub(super) fn providers(config: &TenantConfig, shared: &Shared) -> Result<Vec<Arc<Provider>>, CompileError> {
+    let settings = config.identity.providers.iter();
     settings
-        .iter()
-        .map(|provider| source(&provider.value, shared))
+        .map(|Spanned { value: settings, .. }| {
+            let book = &shared.providers;
+            book.provider(&config.id, settings, || source(settings, shared))
+        })
         .collect()
 }
 

@@ -1,6 +1,8 @@
 //! From a raw path to the shapes behind it.
 
 use super::authorizers::ShapeAuthorizers;
+use crate::admin::Metrics;
+use crate::admin::decisions::{Asked as Counted, RouteCounts};
 use crate::authorizer::Authorizers;
 use crate::config::{
     CheckedShape, GatekeeperSettings, OPEN_ROUTE_LAST, PathPattern, Segment, SubsetSetting, TableSetting,
@@ -12,8 +14,8 @@ use shapegate_core::code::{Code, Refusal};
 use shapegate_core::policy::{Access, ShapePolicy};
 use shapegate_core::request::{Asked, Declared, Scalar, Verb};
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Numbers for shapes, never used twice in a process: what was decided for one is never taken for another's.
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
@@ -52,6 +54,7 @@ pub struct ServedShape {
     policy: Arc<ShapePolicy>,
     authorizers: Arc<Authorizers>,
     hub: bool,
+    counts: OnceLock<Arc<RouteCounts>>,
 }
 
 impl ServedShape {
@@ -62,6 +65,7 @@ impl ServedShape {
             policy: Arc::clone(&shape.policy),
             authorizers,
             hub: shape.settings.hub,
+            counts: OnceLock::new(),
         }
     }
 
@@ -83,6 +87,13 @@ impl ServedShape {
     /// Whether identical reads share upstream requests and kept answers.
     pub fn shares(&self) -> bool {
         self.hub
+    }
+
+    /// Where its decisions are counted, of which there is one place for its life.
+    pub fn counts(&self, tenant: &Arc<str>, metrics: &Metrics) -> &Arc<RouteCounts> {
+        let decisions = &metrics.decisions;
+        self.counts
+            .get_or_init(|| decisions.route(Some(tenant), Counted::Shape, self.policy.name()))
     }
 
     /// Whether nobody gets it without a credential.

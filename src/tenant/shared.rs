@@ -2,6 +2,7 @@
 
 use crate::authorizer::AuthorizerBook;
 use crate::hub::addresses::Addresses;
+use crate::identity::provider::ProviderBook;
 use crate::postgres::Pools;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -15,6 +16,8 @@ pub struct Shared {
     addresses: Mutex<AddressBook>,
     /// Connections to databases.
     pub pools: Pools,
+    /// Whoever is asked about users.
+    pub providers: ProviderBook,
     /// Whom shapes ask.
     pub authorizers: AuthorizerBook,
 }

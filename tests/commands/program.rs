@@ -33,3 +33,24 @@ pub fn told(arguments: &[&str]) -> String {
     assert_eq!(ended.code, 0, "{arguments:?}: {ended:?}");
     ended.output
 }
+
+/// The secrets of the examples.
+pub const ELECTRIC_SECRET: &str = "the-secret-of-electric-canary";
+pub const JWT_SECRET: &str = "a-jwt-secret-of-32-bytes-or-more-canary";
+
+/// The program in the folder of examples, with their secrets.
+pub fn in_conf(arguments: &[&str]) -> Command {
+    let mut command = shapegate(arguments);
+    command
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/conf"))
+        .env("ELECTRIC_SECRET", ELECTRIC_SECRET)
+        .env("JWT_SECRET", JWT_SECRET);
+    command
+}
+
+/// Fails when a secret was told.
+pub fn keeps_secrets(ended: &Ended) {
+    for text in [&ended.output, &ended.complaints] {
+        assert!(!text.contains("canary"), "{text}");
+    }
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use shapegate::clock::{Clock, ManualClock};
-use shapegate::identity::provider::{Credential, Found, Lookup, NEGATIVE_TTL_MAX, ProviderSource};
+use shapegate::identity::provider::{Credential, Found, Lookup, NEGATIVE_TTL_MAX, Provider, ProviderSource};
 use shapegate::identity::{
     Algorithm, Authentication, Carrier, CredentialHeaders, IdentityError, IdentityMethods, IdentitySources,
 };
@@ -76,6 +76,10 @@ impl Lookup for Book {
     }
 }
 
+fn provided(sources: impl IntoIterator<Item = ProviderSource>) -> Vec<Arc<Provider>> {
+    sources.into_iter().map(Provider::new).map(Arc::new).collect()
+}
+
 fn source(name: &str, from: Carrier, book: &Book) -> ProviderSource {
     ProviderSource {
         name: name.into(),
@@ -103,7 +107,7 @@ impl World {
                 .iter()
                 .map(|signer| issuer(vec![signer.source()]))
                 .collect(),
-            providers,
+            providers: provided(providers),
             ..IdentitySources::default()
         };
         let clock = ManualClock::at(NOW);
@@ -446,7 +450,7 @@ fn two_methods_of_one_carrier_are_refused() {
     let book = Book::of(&[]);
     let providers = ["one", "two"].map(|name| source(name, Carrier::bearer(), &book));
     let sources = IdentitySources {
-        providers: providers.to_vec(),
+        providers: provided(providers),
         ..IdentitySources::default()
     };
     let errors = IdentityMethods::compile(sources).err().unwrap();

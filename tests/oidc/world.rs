@@ -73,7 +73,6 @@ impl World {
             .snapshot
             .tenant("default")
             .unwrap()
-            .identity()
             .key_ages(now)
             .next()
             .unwrap()
@@ -101,6 +100,10 @@ impl World {
 
     /// The same while the clock moves on.
     pub async fn ask_while_time_passes(&self, token: &str) -> Answer {
+        self.ask_at_while_time_passes(TARGET, token).await
+    }
+
+    pub async fn ask_at_while_time_passes(&self, target: &str, token: &str) -> Answer {
         let moving = async {
             loop {
                 self.clock.advance(Duration::from_millis(100));
@@ -108,7 +111,7 @@ impl World {
             }
         };
         tokio::select! {
-            answer = self.ask(token) => answer,
+            answer = soon(self.gateway.get(target, Some(token))) => answer,
             () = moving => unreachable!("it never ends"),
         }
     }

@@ -227,3 +227,50 @@ async fn a_header_goes_to_the_endpoint_as_it_is() {
         "{asked}"
     );
 }
+
+#[tokio::test]
+async fn a_page_of_another_origin_has_nobody_asked_about_its_cookie() {
+    let (endpoint, gateway) = world().await;
+    let cookie = format!("{COOKIE}=tok");
+    for headers in [
+        vec![("origin", "https://evil.example")],
+        vec![("origin", "null")],
+        vec![("sec-fetch-site", "cross-site")],
+        vec![("sec-fetch-site", "same-site")],
+        vec![
+            ("origin", "https://app.example.com"),
+            ("origin", "https://evil.example"),
+        ],
+    ] {
+        let all = [vec![("cookie", cookie.as_str())], headers].concat();
+        let answer = soon(ask(&gateway, &all)).await;
+        assert_eq!(
+            verdict(&answer),
+            (403, "origin_not_allowed".to_owned()),
+            "{all:?}"
+        );
+        assert_eq!(answer.header("access-control-allow-credentials"), None);
+    }
+    assert!(endpoint.is_left_alone().await);
+    gateway.received_nothing();
+    let listed = [
+        ("cookie", cookie.as_str()),
+        ("origin", "https://app.example.com"),
+        ("sec-fetch-site", "cross-site"),
+    ];
+    let serving = async {
+        let mut exchange = endpoint.accept().await;
+        exchange.request().await;
+        exchange.send(json("200 OK", SESSION)).await;
+        exchange
+    };
+    let (answer, _open) = tokio::join!(soon(ask(&gateway, &listed)), soon(serving));
+    assert_eq!(verdict(&answer).0, 200);
+    assert_eq!(answer.header("access-control-allow-credentials"), Some("true"));
+    let evil = [("cookie", cookie.as_str()), ("origin", "https://evil.example")];
+    assert_eq!(
+        verdict(&soon(ask(&gateway, &evil)).await).0,
+        403,
+        "remembered or not"
+    );
+}

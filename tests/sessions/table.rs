@@ -4,7 +4,7 @@ use serde_json::json;
 use shapegate::clock::SystemClock;
 use shapegate_origin::Received;
 
-use super::{SHAPES, ask, gateway, invalid, organisation, unavailable, verdict};
+use super::{SHAPES, ask, gateway, invalid, organisation, remembered, unavailable, verdict};
 use crate::support::gateway::{Gateway, get, origin, request};
 use crate::support::patience::{soon, until};
 use crate::support::postgres::Server;
@@ -145,16 +145,6 @@ async fn a_session_that_the_database_ends_by_notify_is_refused_at_once() {
     assert_eq!(verdict(&bearer(&gateway, "bob-token").await), invalid());
 }
 
-fn remembered(gateway: &Gateway) -> usize {
-    gateway
-        .state
-        .loaded()
-        .snapshot
-        .tenants()
-        .map(|tenant| tenant.identity().answers_remembered())
-        .sum()
-}
-
 #[tokio::test]
 async fn a_wait_ends_when_its_session_ends_and_others_go_on() {
     let server = server().await;
@@ -268,6 +258,68 @@ async fn a_query_that_finds_several_is_nobodys_answer() {
         unavailable()
     );
     gateway.received_nothing();
+}
+
+#[tokio::test]
+async fn api_keys_may_be_rows_of_a_table_with_an_end_and_a_revocation() {
+    let server = Server::start().await;
+    server
+        .execute(
+            "create table api_keys (hash text primary key, name text, org_id int, ends timestamptz, revoked boolean not null default false);
+            create function add(key text, ends timestamptz) returns void language sql as
+                $$ insert into api_keys values (encode(sha256(key::bytea), 'hex'), key, 1, ends) $$;
+            select add('sk_good', null), add('sk_dated', 'tomorrow'), add('sk_old', 'yesterday')",
+        )
+        .await;
+    let identity = format!(
+        "  - postgres: {{ url: '{}', from: {{ header: x-api-key }}, hash: sha256, notify: revoked, ttl: 1h, \
+         query: \"select 'service:' || name as sub, org_id, ends as exp from api_keys where hash = $1 and not revoked\" }}",
+        server.url()
+    );
+    let gateway = gateway(&identity).await;
+    for key in ["sk_good", "sk_dated"] {
+        assert_eq!(
+            verdict(&ask(&gateway, &[("x-api-key", key)]).await).0,
+            200,
+            "{key}"
+        );
+        assert_eq!(organisation(&gateway).as_deref(), Some("1"));
+    }
+    let old = ask(&gateway, &[("x-api-key", "sk_old")]).await;
+    assert_eq!(verdict(&old), (401, "token_expired".to_owned()));
+    server
+        .execute(
+            "update api_keys set revoked = true where name = 'sk_good';
+            select pg_notify('revoked', hash) from api_keys where revoked",
+        )
+        .await;
+    until("it is told", || remembered(&gateway) == 2).await;
+    assert_eq!(
+        verdict(&ask(&gateway, &[("x-api-key", "sk_good")]).await),
+        invalid()
+    );
+    assert_eq!(verdict(&ask(&gateway, &[("x-api-key", "sk_dated")]).await).0, 200);
+}
+
+#[tokio::test]
+async fn who_was_waited_for_is_counted_and_who_is_remembered_is_not() {
+    let mut server = server().await;
+    let gateway = gateway(&method(&server, "ttl: 1h")).await;
+    for _ in 0..3 {
+        assert_eq!(verdict(&bearer(&gateway, "alice-token").await).0, 200);
+    }
+    assert_eq!(verdict(&bearer(&gateway, "nobody").await), invalid());
+    server.stop();
+    assert_eq!(verdict(&soon(bearer(&gateway, "bob-token")).await), unavailable());
+    let metrics = gateway.state.metrics.render().unwrap();
+    for line in [
+        r#"shapegate_identity_waits_total{method="postgres",outcome="known"} 1"#,
+        r#"shapegate_identity_waits_total{method="postgres",outcome="refused"} 1"#,
+        r#"shapegate_identity_waits_total{method="postgres",outcome="unavailable"} 1"#,
+        r#"shapegate_identity_wait_seconds_count{method="postgres"} 3"#,
+    ] {
+        assert!(metrics.contains(line), "{line}\n{metrics}");
+    }
 }
 
 #[tokio::test]

@@ -192,6 +192,11 @@ pub fn problems(rest: &str) -> Option<String> {
     try_load(rest, &variables("http://127.0.0.1:1".to_owned())).err()
 }
 
+/// A configuration as `check --print` shows it.
+pub fn printed(rest: &str) -> String {
+    load(rest, &variables("http://127.0.0.1:1".to_owned())).print()
+}
+
 fn try_load(rest: &str, variables: &Variables) -> Result<config::Loaded, String> {
     // Tenants have an Electric each.
     let electric = match rest.contains("\ntenants:") {

@@ -88,9 +88,9 @@ impl Filter {
             numbers: unnumbered,
             values: Vec::new(),
         };
-        let mut expression = given.clause.0.clone();
+        let mut expression = given.clause.expression().clone();
         lifted.lift(&mut expression)?;
-        Ok(Self::assemble(Clause(expression), lifted.values))
+        Ok(Self::assemble(Clause::of(expression), lifted.values))
     }
 
     /// Both filters at once: `(self) AND (other)`. The other's parameters are numbered after ours.
@@ -103,14 +103,14 @@ impl Filter {
         if total > usize::from(limits::PARAMETERS_MAX) {
             return Err(FilterError::TooManyParameters);
         }
-        let mut right = other.0.clause.0.clone();
+        let mut right = other.0.clause.expression().clone();
         right.each_mut(&mut |node| {
             if let Expression::Parameter(number) = node {
                 *number = number.saturating_add(ours);
             }
         });
         // Postgres, too, flattens a chain of ANDs on its left side only.
-        let mut items = match self.0.clause.0.clone() {
+        let mut items = match self.0.clause.expression().clone() {
             Expression::And(items) => items,
             single => vec![single],
         };
@@ -122,7 +122,7 @@ impl Filter {
             .chain(&other.0.parameters)
             .cloned()
             .collect();
-        Ok(Self::assemble(Clause(Expression::And(items)), parameters))
+        Ok(Self::assemble(Clause::of(Expression::And(items)), parameters))
     }
 
     /// The same rows, written so that `… AND (more)` behind the text means both.
@@ -133,14 +133,14 @@ impl Filter {
     /// three-valued logic.
     #[must_use]
     pub fn under_and(&self) -> Self {
-        let Expression::Or(items) = &self.0.clause.0 else {
+        let Expression::Or(items) = self.0.clause.expression() else {
             return self.clone();
         };
         let negated = items
             .iter()
             .map(|item| Expression::Not(Box::new(item.clone())))
             .collect();
-        let clause = Clause(Expression::Not(Box::new(Expression::And(negated))));
+        let clause = Clause::of(Expression::Not(Box::new(Expression::And(negated))));
         Self::assemble(clause, self.0.parameters.clone())
     }
 
@@ -181,7 +181,7 @@ impl Filter {
 
     /// The tree with all values as untyped texts.
     fn bound(&self) -> Expression {
-        let mut expression = self.0.clause.0.clone();
+        let mut expression = self.0.clause.expression().clone();
         bind(&mut expression, &self.0.parameters);
         expression
     }

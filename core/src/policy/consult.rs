@@ -190,7 +190,7 @@ fn scalars(pairs: &[(Arc<str>, Scalar)]) -> Value {
 }
 
 /// What an expression gave, as a value; none for bytes, moments and other things that JSON lacks.
-fn plain(value: &dyn Val) -> Option<Value> {
+pub(super) fn plain(value: &dyn Val) -> Option<Value> {
     if value.downcast_ref::<CelNull>().is_some() {
         return Some(Value::Null);
     }

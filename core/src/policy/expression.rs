@@ -1,4 +1,8 @@
 //! A CEL expression: compiled and proven harmless at load, evaluated by reference.
+mod readings;
+
+use std::sync::Arc;
+
 use cel::IdedExpr;
 use cel::common::value::CowVal;
 use cel::parser::Parser;
@@ -8,13 +12,41 @@ use super::check::{Checker, Reads, Vocabulary};
 use super::error::Fault;
 use super::guard::Known;
 use crate::limits;
+use crate::memo::Memo;
+
+pub use readings::Reading;
 
 /// An expression that passed every check at load.
 #[derive(Debug)]
 pub(super) struct Expression {
-    text: String,
-    tree: IdedExpr,
+    parsed: Arc<Parsed>,
     reads: Reads,
+}
+
+#[derive(Debug)]
+struct Parsed {
+    text: Box<str>,
+    tree: IdedExpr,
+}
+
+/// A parser of the whole language takes its time, and rules are much alike.
+static PARSED: Memo<Parsed> = Memo::new();
+
+fn parse(text: &str) -> Result<Parsed, Fault> {
+    let tree = Parser::new().parse(text).map_err(|errors| {
+        let first = errors
+            .errors
+            .first()
+            .map_or_else(String::new, |error| error.msg.clone());
+        Fault::new(
+            format!("not a CEL expression: {first}"),
+            "see https://cel.dev for the language",
+        )
+    })?;
+    Ok(Parsed {
+        text: text.into(),
+        tree,
+    })
 }
 
 impl Expression {
@@ -24,27 +56,14 @@ impl Expression {
             let message = format!("an expression has at most {} bytes", limits::EXPRESSION_BYTES_MAX);
             return Err(Fault::new(message, "split it into several rules"));
         }
-        let tree = Parser::new().parse(text).map_err(|errors| {
-            let first = errors
-                .errors
-                .first()
-                .map_or_else(String::new, |error| error.msg.clone());
-            Fault::new(
-                format!("not a CEL expression: {first}"),
-                "see https://cel.dev for the language",
-            )
-        })?;
-        let reads = Checker::new(vocabulary).check(&tree, known)?;
-        Ok(Self {
-            text: text.to_owned(),
-            tree,
-            reads,
-        })
+        let parsed = PARSED.read(text, parse)?;
+        let reads = Checker::new(vocabulary).check(&parsed.tree, known)?;
+        Ok(Self { parsed, reads })
     }
 
     /// What is there once this was found to be true.
     pub(super) fn known_if_true(&self) -> Known {
-        Known::when(&self.tree, true)
+        Known::when(&self.parsed.tree, true)
     }
 
     pub(super) fn reads(&self) -> &Reads {
@@ -53,14 +72,14 @@ impl Expression {
 
     /// Evaluates without copying what the context lends.
     pub(super) fn evaluate<'e, 'v>(&'e self, context: &'e Context<'_, 'v>) -> Result<CowVal<'e, 'v>, String> {
-        Value::resolve_val(&self.tree, context).map_err(|error| self.explain(&error))
+        Value::resolve_val(&self.parsed.tree, context).map_err(|error| self.explain(&error))
     }
 
     /// Says why an evaluation failed without the values that it failed over: those are claims and headers, and
     /// the log is no place for them.
     fn explain(&self, error: &ExecutionError) -> String {
         match error {
-            ExecutionError::NoSuchKey(key) if self.text.contains(key.as_str()) => {
+            ExecutionError::NoSuchKey(key) if self.parsed.text.contains(key.as_str()) => {
                 format!("there is no {key:?}")
             }
             ExecutionError::NoSuchKey(_) => "there is no such member".to_owned(),

@@ -7,7 +7,7 @@ use super::scope;
 
 /// Who asks.
 pub(super) const USER: &str = "user";
-const REQUEST: &str = "request";
+pub(super) const REQUEST: &str = "request";
 const ASKED: &str = "asked";
 /// What authorisers found out.
 pub(super) const DECISION: &str = "decision";
@@ -71,6 +71,11 @@ pub(super) fn is_function(name: &str) -> bool {
 /// Whether a comprehension's variable of that name would hide something.
 pub(super) fn is_taken(name: &str) -> bool {
     ROOTS.contains(&name) || TYPES.contains(&name)
+}
+
+/// Whether a name is one of those that everything else hangs from.
+pub(super) fn is_root(name: &str) -> bool {
+    ROOTS.contains(&name)
 }
 
 /// Whether whoever sends the request chooses what stands there, or may have: authorisers are told of requests.

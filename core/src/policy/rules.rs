@@ -1,4 +1,8 @@
 //! Rules: compiled at load, tried in order, the first that holds decides.
+mod trials;
+
+pub use trials::{Trial, TrialOutcome};
+
 use std::sync::Arc;
 
 use cel::Context;

@@ -6,7 +6,7 @@ use super::super::reading::{Reading, Section};
 use super::super::source::Spanned;
 use super::super::yaml::Node;
 use super::super::{LIFETIME_MAX_DEFAULT, SubsetSetting};
-use super::super::{identity, keys};
+use super::super::{identity, jwt, keys};
 use crate::identity::{ISSUERS_MAX, IssuerSource};
 use shapegate_core::definition::{Log, Replica};
 use shapegate_core::permit::SubsetLimits;
@@ -84,7 +84,8 @@ fn issuer(reading: &mut Reading<'_>, node: &Node) -> Option<Spanned<IssuerSource
         .require(reading, "issuer", "write the exact `iss` of its tokens")
         .and_then(|entry| reading.text(&entry.value, "issuer"));
     let audience = identity::audience(reading, &mut section);
-    let keys = identity::read_keys(reading, &mut section);
+    let issuer = name.as_ref().map(|name| name.value.as_str());
+    let keys = jwt::read_key_sources(reading, &mut section, None, issuer);
     let lifetime_max = section
         .get(reading, "lifetime_max")
         .map_or(Some(LIFETIME_MAX_DEFAULT), |entry| {

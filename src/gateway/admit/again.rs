@@ -52,7 +52,7 @@ async fn judge_again(
     let endpoint = match tenant.find(path) {
         Some(Found::Shapes(endpoint)) => endpoint,
         Some(Found::Signed { .. }) => {
-            let (_, allowed, _) = signed::judge(state, tenant, head, Verb::Get, now)?;
+            let (_, allowed, _) = signed::judge(state, tenant, head, Verb::Get, now).await?;
             return Ok((allowed, Arc::clone(tenant)));
         }
         _ => return Err(not_found()),

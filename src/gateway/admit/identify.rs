@@ -33,8 +33,12 @@ pub(super) async fn identify(
             Ok((identity, now))
         }
         Authentication::Pending(pending) => {
-            let identity = Box::pin(pending.identity(&state.clock)).await?;
+            let (began, method) = (state.clock.now(), pending.method().to_owned());
+            let identity = Box::pin(pending.identity(&state.clock)).await;
             let now = state.clock.now();
+            let took = began.monotonic.until(now.monotonic);
+            state.metrics.identity.waited(&method, &identity, took);
+            let identity = identity?;
             require_good(state, tenant, Some(identity.credential()), now)?;
             Ok((Some(identity), now))
         }
@@ -57,7 +61,7 @@ pub(super) async fn for_shape(
 }
 
 /// What those are told who sent no credential where one is needed.
-pub(super) fn unknown() -> Refusal {
+pub(in crate::gateway) fn unknown() -> Refusal {
     Refusal::new(
         Code::TokenMissing,
         "A credential is needed: send Authorization: Bearer …",

@@ -86,7 +86,7 @@ async fn gather(
 }
 
 /// Headers as rules may read them.
-pub(super) struct RequestHeaders<'a>(pub(super) &'a HeaderMap);
+pub(in crate::gateway) struct RequestHeaders<'a>(pub(in crate::gateway) &'a HeaderMap);
 
 impl Headers for RequestHeaders<'_> {
     fn header(&self, name: &str) -> RuleHeader<'_> {

@@ -1,5 +1,7 @@
 //! Requests for tokens: who asks, for which table, what they want signed, and what the rules make of it.
 
+use std::sync::Arc;
+
 use pingora_proxy::Session;
 use shapegate_core::code::Refusal;
 use shapegate_core::identity::Identity;
@@ -9,6 +11,7 @@ use shapegate_core::request::{Asked, MintBody};
 use super::head::{not_found, target};
 use super::judging::RequestHeaders;
 use super::{Admission, body, identify};
+use crate::admin::decisions::Asked as Counted;
 use crate::authorizer::Freshness;
 use crate::gateway::context::RequestContext;
 use crate::gateway::state::{Loaded, State};
@@ -27,6 +30,13 @@ pub(super) async fn mint(
     segment: &str,
 ) -> Result<Admission, Refusal> {
     let minter = tenant.gatekeeper().minter.as_ref().ok_or_else(not_found)?;
+    let counted = |name: &Arc<str>| {
+        state
+            .metrics
+            .decisions
+            .route(Some(tenant.id()), Counted::Mint, name)
+    };
+    ctx.told.at(&counted(&"".into()));
     let now = state.clock.now();
     let headers = &session.req_header().headers;
     let (identity, now) = identify::identify(state, tenant, session.req_header(), now).await?;
@@ -39,6 +49,7 @@ pub(super) async fn mint(
         state.limits.take(rate, &asker).await?;
     }
     let (table, shape) = minter.shape(segment)?;
+    ctx.told.at(&counted(shape.policy().name()));
     if identity.is_none() && shape.policy().access() == Access::Required {
         return Err(identify::unknown());
     }
@@ -55,6 +66,7 @@ pub(super) async fn mint(
     let head = session.req_header();
     let (_, query) = target(head)?;
     let mut asked = Asked::to_sign(table, query, content, shape.declared())?;
+    ctx.told.asks_to_sign(&asked);
     let captures = shape.captured(&mut asked)?;
     let facts = RequestFacts {
         method: head.method.as_str(),
@@ -78,6 +90,7 @@ pub(super) async fn mint(
     let allowed = policy.judge(identity.as_deref(), &facts, &asked, found_out, now)?;
     // What Electric would refuse for its length is refused before anybody holds a token for it.
     allowed.encoded().check(tenant.upstream().base())?;
+    ctx.told.mints(&allowed);
     minter
         .mint(shape, &allowed, identity.as_deref(), now)
         .map(Admission::Minted)

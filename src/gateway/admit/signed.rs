@@ -16,7 +16,7 @@ use super::building::Serving;
 use super::credentials::require_good;
 use super::head::{not_found, target};
 use super::{Admission, body, permit};
-use crate::gatekeeper::ShapeToken;
+use crate::gatekeeper::{ShapeToken, Verification};
 use crate::gateway::context::RequestContext;
 use crate::gateway::state::State;
 use crate::identity::CredentialHeaders;
@@ -32,8 +32,10 @@ pub(super) async fn admit(
     verb: Verb,
 ) -> Result<Admission, Refusal> {
     let now = state.clock.now();
-    let (mut asked, allowed, token) = judge(state, tenant, session.req_header(), verb, now)?;
+    ctx.told.at(tenant.signed(&state.metrics));
+    let (mut asked, allowed, token) = judge(state, tenant, session.req_header(), verb, now).await?;
     ctx.credential = Some(Arc::clone(token.credential()));
+    ctx.told.asks(&asked, now);
     state.metrics.dropped(asked.dropped);
     let asker = token.asker(tenant.id(), ctx.address);
     state.limits.take(Rate::Requests, &asker).await?;
@@ -52,7 +54,7 @@ pub(super) async fn admit(
 }
 
 /// What is asked, what of it the token that came allows, and the token.
-pub(super) fn judge(
+pub(super) async fn judge(
     state: &State,
     tenant: &Tenant,
     head: &RequestHeader,
@@ -63,7 +65,14 @@ pub(super) fn judge(
     let (_, query) = target(head)?;
     let asked = Asked::parse(verb, query, &Declared::default())?;
     require_shape(&asked)?;
-    let token = verifier.authenticate(&CredentialHeaders::of(&head.headers), now)?;
+    let (token, now) = match verifier.authenticate(&CredentialHeaders::of(&head.headers), now)? {
+        Verification::Known(token) => (token, now),
+        // Boxed: it is rare, and would be carried by whoever waits for nothing.
+        Verification::Pending(pending) => {
+            let token = Box::pin(pending.token(&*state.clock)).await?;
+            (token, state.clock.now())
+        }
+    };
     require_good(state, tenant, Some(token.credential()), now)?;
     let allowed = verifier.decide(&token, &asked, now)?;
     Ok((asked, allowed, token))

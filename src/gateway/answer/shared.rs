@@ -29,6 +29,10 @@ pub fn shared(
     admitted: &Admitted,
     reply: &Reply<'_>,
 ) -> ResponseHeader {
+    reply.told.hub(outcome(source));
+    if source != Source::Kept {
+        reply.told.upstream_said(shared.status().as_u16());
+    }
     let condition = admitted.along.if_none_match.as_ref();
     let not_modified = shared.status() == StatusCode::OK && shared.is_named_by(condition);
     let status = if not_modified {
@@ -74,6 +78,17 @@ fn passed(shared: &Head, not_modified: bool, admitted: &Admitted) -> HeaderMap {
         }
     }
     headers
+}
+
+/// As metrics and logs name it.
+fn outcome(source: Source) -> &'static str {
+    match source {
+        Source::Kept => "hit",
+        Source::Joined => "joined",
+        Source::Fetched => "miss",
+        Source::Revalidated => "stale",
+        Source::Alone => "alone",
+    }
 }
 
 /// RFC 9211.

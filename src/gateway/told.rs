@@ -1,0 +1,266 @@
+//! What logs and metrics are told of a request.
+//!
+//! A request notes what it comes to know; most of it only where a log is on.
+
+use std::sync::{Arc, OnceLock};
+
+use http::header;
+use pingora_proxy::Session;
+use shapegate_core::code::{Code, Refusal};
+use shapegate_core::permit::Allowed;
+use shapegate_core::request::{Asked, Offset, Verb};
+use shapegate_core::time::{Monotonic, Now};
+
+use super::admit::{Admission, address_of, target};
+use super::context::RequestContext;
+use super::state::State;
+use crate::admin::Metrics;
+use crate::admin::decisions::{Decided, RouteCounts};
+use crate::clock::Clock;
+use crate::journal::{Access, AskedFor, Decision, PATH_CHARS_MAX, Request, Verdict, detail, start_of};
+
+/// What is told of a request.
+#[derive(Default)]
+pub struct Told {
+    /// Where its decision is counted.
+    route: Option<Arc<RouteCounts>>,
+    /// What a token was made of.
+    minted: Option<Arc<Allowed>>,
+    /// Since when a snapshot has been waited for.
+    snapshot_since: Option<Monotonic>,
+    /// What only logs are told.
+    story: Option<Box<Story>>,
+}
+
+struct Story {
+    arrived: Now,
+    request: Request,
+    asked: Option<AskedFor>,
+    begun: OnceLock<Monotonic>,
+    code: OnceLock<Code>,
+    hub: OnceLock<&'static str>,
+    upstream_status: OnceLock<u16>,
+}
+
+impl Story {
+    fn since_arrival(&self, now: Monotonic) -> std::time::Duration {
+        self.arrived.monotonic.until(now)
+    }
+}
+
+impl Told {
+    /// A request that has just come.
+    pub fn begin(state: &State, session: &Session, ctx: &mut RequestContext) {
+        if !state.journal.is_on() {
+            return;
+        }
+        let head = session.req_header();
+        let (path, _) = target(head).unwrap_or_default();
+        let request = Request {
+            request_id: ctx.request_id.clone(),
+            tenant: None,
+            shape: None,
+            credential: None,
+            address: address_of(session).map(|peer| state.limits.client(peer, &head.headers)),
+            method: head.method.clone(),
+            path: start_of(path, PATH_CHARS_MAX).into(),
+        };
+        ctx.told.story = Some(Box::new(Story {
+            arrived: state.clock.now(),
+            request,
+            asked: None,
+            begun: OnceLock::new(),
+            code: OnceLock::new(),
+            hub: OnceLock::new(),
+            upstream_status: OnceLock::new(),
+        }));
+    }
+
+    /// It is at this route.
+    pub fn at(&mut self, route: &Arc<RouteCounts>) {
+        if let Some(story) = &mut self.story {
+            story.request.tenant = route.tenant().cloned();
+            story.request.shape = route.shape().cloned();
+        }
+        self.route = Some(Arc::clone(route));
+    }
+
+    /// This is what it asks for, at `now`.
+    pub fn asks(&mut self, asked: &Asked, now: Now) {
+        // What a body asks for has not been read yet, and nothing but a subset can.
+        let subset = asked.subset.is_some() || asked.verb == Verb::Post;
+        let snapshot = asked.verb == Verb::Get && !subset && asked.position.offset == Offset::Beginning;
+        self.snapshot_since = snapshot.then_some(now.monotonic);
+        self.note_asked(asked, subset);
+    }
+
+    /// This is what it wants signed.
+    pub fn asks_to_sign(&mut self, asked: &Asked) {
+        self.note_asked(asked, false);
+    }
+
+    fn note_asked(&mut self, asked: &Asked, subset: bool) {
+        if let Some(story) = &mut self.story {
+            story.asked = Some(AskedFor::of(asked, subset));
+        }
+    }
+
+    /// A token was made of this.
+    pub fn mints(&mut self, allowed: &Arc<Allowed>) {
+        self.minted = Some(Arc::clone(allowed));
+    }
+
+    /// Whose rules decide, where that is known.
+    pub fn tenant(&self) -> Option<&Arc<str>> {
+        self.route.as_ref()?.tenant()
+    }
+
+    /// It is refused. The first refusal is why; what follows from it is not.
+    pub fn refused(&self, code: Code) {
+        if let Some(story) = &self.story {
+            _ = story.code.set(code);
+        }
+    }
+
+    /// Its answer begins.
+    pub fn answers(&self, clock: &dyn Clock) {
+        if let Some(story) = &self.story {
+            _ = story.begun.set(clock.now().monotonic);
+        }
+    }
+
+    /// An upstream's answer is passed on, and begins.
+    pub fn passes_on(&self, status: u16, clock: &dyn Clock, metrics: &Metrics) {
+        if let Some(since) = self.snapshot_since.filter(|_| status == 200) {
+            let took = since.until(clock.now().monotonic);
+            metrics.snapshot_first_byte.observe(took.as_secs_f64());
+        }
+    }
+
+    /// The upstream answered with this.
+    pub fn upstream_said(&self, status: u16) {
+        if let Some(story) = &self.story {
+            _ = story.upstream_status.set(status);
+        }
+    }
+
+    /// What the hub made of it.
+    pub fn hub(&self, outcome: &'static str) {
+        if let Some(story) = &self.story {
+            _ = story.hub.set(outcome);
+        }
+    }
+}
+
+/// Tells what was decided, unless nothing had to be.
+pub fn decided(
+    state: &State,
+    session: &Session,
+    ctx: &mut RequestContext,
+    admission: &Result<Admission, Refusal>,
+) {
+    let minted = ctx.told.minted.take();
+    let outcome = match admission {
+        Ok(Admission::Finite(admitted) | Admission::Held(admitted) | Admission::Own(admitted)) => {
+            Ok(admitted.permit.allowed())
+        }
+        Ok(Admission::Minted(_)) => match &minted {
+            Some(allowed) => Ok(allowed),
+            None => return,
+        },
+        Ok(Admission::MustRefetch) => Err(None),
+        Ok(Admission::NotAllowed(_)) => Err(Some(Code::MethodNotAllowed)),
+        Ok(Admission::Preflight(_) | Admission::Health(_) | Admission::PublicKeys(_)) => return,
+        Err(refusal) => Err(Some(refusal.code)),
+    };
+    let route = ctx.told.route.as_ref().unwrap_or(&state.nowhere);
+    route.count(match outcome {
+        Ok(allowed) => Decided::Allowed(allowed.rule()),
+        Err(Some(code)) => Decided::Refused(code),
+        Err(None) => Decided::MustRefetch,
+    });
+    if let Err(Some(code)) = outcome
+        && code.status() == 401
+    {
+        let headers = &session.req_header().headers;
+        let sent = [header::AUTHORIZATION, header::COOKIE];
+        let sent = sent.iter().flat_map(|name| headers.get_all(name));
+        let peer = address_of(session).map(|peer| state.limits.client(peer, headers));
+        let now = state.clock.now().monotonic;
+        let sent = sent.map(http::HeaderValue::as_bytes);
+        state.metrics.unauthorized_loops.note(sent, peer, now);
+    }
+    if state.journal.writes_decisions() {
+        let verdict = match outcome {
+            Ok(allowed) => Verdict::Allow(Arc::clone(allowed)),
+            Err(code) => Verdict::Deny {
+                reason: code.map_or("must_refetch", Code::as_str),
+                detail: detail(
+                    admission
+                        .as_ref()
+                        .err()
+                        .and_then(|refusal| refusal.detail.as_deref()),
+                ),
+                code,
+            },
+        };
+        tell_decision(state, ctx, verdict);
+    }
+}
+
+fn tell_decision(state: &State, ctx: &mut RequestContext, verdict: Verdict) {
+    let Some(story) = &mut ctx.told.story else { return };
+    story.request.credential.clone_from(&ctx.credential);
+    let now = state.clock.now();
+    let line = Decision {
+        time: now.wall,
+        request: story.request.clone(),
+        asked: story.asked.take(),
+        verdict,
+        duration: story.since_arrival(now.monotonic),
+        suppressed: 0,
+    };
+    state.journal.decision(line, now.monotonic);
+}
+
+/// What a client was sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sent {
+    /// The status; none where it left before.
+    pub status: Option<u16>,
+    /// Bytes of the body.
+    pub bytes: usize,
+}
+
+impl Sent {
+    /// What was written to a session.
+    pub fn to(session: &Session) -> Self {
+        Self {
+            status: session.response_written().map(|head| head.status.as_u16()),
+            bytes: session.as_downstream().body_bytes_sent(),
+        }
+    }
+}
+
+/// Tells what became of a request.
+pub fn done(state: &State, ctx: &RequestContext, sent: Sent) {
+    let Some(story) = ctx.told.story.as_ref().filter(|_| state.journal.writes_access()) else {
+        return;
+    };
+    let now = state.clock.now();
+    let begun = story.begun.get().filter(|_| sent.status.is_some());
+    state.journal.access(Access {
+        time: now.wall,
+        request: Request {
+            credential: ctx.credential.clone(),
+            ..story.request.clone()
+        },
+        status: sent.status,
+        code: story.code.get().copied(),
+        bytes: sent.bytes,
+        duration: story.since_arrival(now.monotonic),
+        first_byte: begun.map(|begun| story.since_arrival(*begun)),
+        hub: story.hub.get().copied(),
+        upstream_status: story.upstream_status.get().copied(),
+    });
+}
