@@ -193,6 +193,14 @@ need_shellcheck() {
     have shellcheck || install "shellcheck" shellcheck
 }
 
+# Caches before and behind the gateway. Varnish compiles its configuration: its package brings the compiler.
+need_caches() {
+    local missing=() PATH=$PATH:/usr/sbin:/sbin
+    have nginx || missing+=(nginx)
+    have varnishd || missing+=(varnish)
+    [ ${#missing[@]} = 0 ] || install_stopped "nginx and Varnish" "${missing[@]}"
+}
+
 need_bench() {
     local missing=()
     # Debian keeps daemons in /usr/sbin, which a user's PATH may lack.
@@ -267,10 +275,10 @@ need_authorization_servers() {
     build_go spicedb github.com/authzed/spicedb "$spicedb_version" ./cmd/spicedb
 }
 
-[ $# -gt 0 ] || die "usage: scripts/need.sh rust|rust_lints|build|curl|node|postgres|redis|systemd|packaging|sbom|shellcheck|bench|authorization_servers ..."
+[ $# -gt 0 ] || die "usage: scripts/need.sh rust|rust_lints|build|curl|node|postgres|caches|redis|systemd|packaging|sbom|shellcheck|bench|authorization_servers ..."
 for group in "$@"; do
     case $group in
-    rust | rust_lints | build | curl | node | postgres | redis | systemd | packaging | sbom | shellcheck | bench | authorization_servers) "need_$group" ;;
+    rust | rust_lints | build | curl | node | postgres | caches | redis | systemd | packaging | sbom | shellcheck | bench | authorization_servers) "need_$group" ;;
     *) die "no such group: $group" ;;
     esac
 done

@@ -14,6 +14,7 @@ mod authorize;
 mod carrier;
 mod client;
 mod cluster;
+mod codings;
 mod conflicts;
 mod cors;
 mod discreet;

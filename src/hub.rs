@@ -11,6 +11,7 @@
 pub mod addresses;
 pub mod ask;
 pub mod cache;
+pub mod encode;
 pub mod fetch;
 pub mod fill;
 pub mod freshness;
@@ -29,6 +30,7 @@ pub mod version;
 pub mod wire;
 
 pub use ask::{Given, Hub, Source, Wanted};
+pub use encode::{Coded, Encoder};
 pub use fetch::{Fetch, Fetched};
 pub use head::Head;
 pub use load::{Effort, LoadSettings, Loads, Seat};

@@ -9,8 +9,12 @@
 
 mod support;
 
+#[path = "hub/caching.rs"]
+mod caching;
 #[path = "hub/collapse.rs"]
 mod collapse;
+#[path = "hub/encoding.rs"]
+mod encoding;
 #[path = "hub/events.rs"]
 mod events;
 #[path = "hub/kept.rs"]
@@ -22,3 +26,7 @@ mod overload;
 #[path = "waits/place.rs"]
 #[allow(dead_code, reason = "shared with the tests of waits")]
 mod place;
+#[path = "hub/rotation.rs"]
+mod rotation;
+#[path = "hub/streams.rs"]
+mod streams;

@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod clause;
 pub mod code;
+pub mod coding;
 pub mod credential;
 pub mod definition;
 pub mod handle;

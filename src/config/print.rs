@@ -14,6 +14,7 @@ use super::shapes::{ShapeSettings, TableSetting};
 use super::tenant::{LoadedTenant, TenantConfig};
 use super::yaml::{Kind, Node};
 use crate::authorizer::{AuthorizerSettings, Kind as AuthorizerKind};
+use shapegate_core::coding::Coding;
 use std::fmt::Write as _;
 
 /// What stands where a secret was written.
@@ -158,6 +159,7 @@ fn server_defaults(root: &mut Out, server: &ServerSettings) {
         );
         put(out, "trusted_proxies", Out::List(Vec::new()));
         put(out, "cache_status", Out::Plain(server.cache_status.to_string()));
+        put(out, "encode", codings(&server.encode));
         let leaving = &server.leaving;
         put(
             out,
@@ -199,6 +201,14 @@ fn server_defaults(root: &mut Out, server: &ServerSettings) {
         });
     }
     put_in(root, "limits", |out| limits_defaults(out, &server.limits));
+}
+
+fn codings(codings: &[Coding]) -> Out {
+    let names = codings.iter().map(|coding| coding.as_str().to_owned());
+    match codings {
+        [] => Out::Plain("off".to_owned()),
+        _ => Out::List(names.map(Out::Plain).collect()),
+    }
 }
 
 fn limits_defaults(out: &mut Out, limits: &Limits) {

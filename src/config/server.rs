@@ -1,6 +1,7 @@
 //! `server`, `admin`, `health` and `limits`: what the process listens on and how much it takes.
 
 use super::cluster::ClusterSettings;
+use super::codings;
 use super::files::NamedFile;
 use super::leaving::{self, Leaving};
 use super::limits::{self, Limits};
@@ -13,6 +14,7 @@ use crate::admin::MetricsSettings;
 use crate::journal::JournalSettings;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+use shapegate_core::coding::Coding;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,6 +36,8 @@ pub struct ServerSettings {
     pub trusted_proxies: Vec<Network>,
     /// Whether answers say where they come from (`cache-status`, RFC 9211).
     pub cache_status: bool,
+    /// What kept answers are encoded in for those who like that; of equals the first.
+    pub encode: Vec<Coding>,
     /// The operators' own listener.
     pub admin: AdminListen,
     /// What operators show when they change anything; without it, nobody can.
@@ -115,6 +119,7 @@ pub(super) fn server(
         tls,
         trusted_proxies,
         cache_status,
+        encode,
         leaving,
     } = public?;
     let (admin, admin_token) = admin?;
@@ -123,6 +128,7 @@ pub(super) fn server(
         tls,
         trusted_proxies,
         cache_status,
+        encode,
         leaving,
         admin,
         admin_token,
@@ -140,6 +146,7 @@ struct Public {
     tls: Option<Tls>,
     trusted_proxies: Vec<Network>,
     cache_status: bool,
+    encode: Vec<Coding>,
     leaving: Leaving,
 }
 
@@ -151,6 +158,7 @@ impl Public {
             tls: None,
             trusted_proxies: Vec::new(),
             cache_status: false,
+            encode: Coding::ALL.to_vec(),
         }
     }
 }
@@ -168,11 +176,15 @@ fn public(reading: &mut Reading<'_>, node: &Node) -> Option<Public> {
     let cache_status = section
         .get(reading, "cache_status")
         .map(|entry| reading.boolean(&entry.value, "cache_status"));
+    let encode = section
+        .get(reading, "encode")
+        .map(|entry| codings::codings(reading, &entry.value));
     let leaving = leaving::leaving(reading, Some(&mut section));
     section.finish(reading);
     Some(Public {
         leaving: leaving?,
         cache_status: cache_status.unwrap_or(Some(false))?,
+        encode: encode.unwrap_or_else(|| Some(Coding::ALL.to_vec()))?,
         listen: listen.unwrap_or_else(|| Some(vec![LISTEN_DEFAULT]))?,
         tls: tls.map_or(Some(None), |tls| tls.map(Some))?,
         trusted_proxies: proxies.unwrap_or_else(|| Some(Vec::new()))?,

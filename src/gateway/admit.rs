@@ -93,6 +93,8 @@ pub struct Admitted {
     pub asker: Asker,
     /// Who may keep the answer.
     pub audience: Audience,
+    /// Whether its condition names a weak tag.
+    pub asks_weakly: bool,
     /// Whether a cookie may have decided.
     pub reads_cookies: bool,
     /// The moment until which it holds.

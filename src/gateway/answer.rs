@@ -17,6 +17,7 @@ use shapegate_core::answer::{
 };
 use shapegate_core::code::{Code, Refusal};
 use shapegate_core::handle::{HandleBinding, UpstreamHandle};
+use shapegate_core::request::Verb;
 
 use super::admit::Admitted;
 use super::context::RequestContext;
@@ -62,6 +63,7 @@ pub struct Reply<'a> {
     told: &'a Told,
     throttle: &'a Throttle,
     tells_source: bool,
+    encodes: bool,
 }
 
 impl<'a> Reply<'a> {
@@ -75,6 +77,7 @@ impl<'a> Reply<'a> {
             told: &ctx.told,
             throttle: &state.journal.refusals,
             tells_source: state.tells_source,
+            encodes: state.hub.encodes(),
         }
     }
 
@@ -170,16 +173,38 @@ fn label(
         authorization: admitted.audience == answer::Audience::Private,
         cookie: admitted.audience == answer::Audience::Private && admitted.reads_cookies,
         origin: reply.cors.varies(),
-        ..Varies::default()
+        accept_encoding: reply.encodes && may_be_coded(status, admitted),
     };
     if let Some(vary) = varies.header() {
-        headers.insert(header::VARY, value_of(vary));
+        headers.insert(header::VARY, HeaderValue::from_static(vary));
+    }
+    // A cache applies a 304 to those of its answers alone whose tag is as strong (RFC 9111 §4.3.4).
+    let weakened = headers
+        .get(header::ETAG)
+        .filter(|_| status == 304 && admitted.asks_weakly);
+    if let Some(etag) = weakened.and_then(weak) {
+        headers.insert(header::ETAG, etag);
     }
     if admitted.request.is_sse() {
         headers.insert(&X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     }
     reply.told.passes_on(status, reply.clock, reply.metrics);
     reply.finish(headers);
+}
+
+/// Whether the same request may be answered in a coding, now or another time: it reads a log that is shared.
+fn may_be_coded(status: u16, admitted: &Admitted) -> bool {
+    matches!(status, 200 | 304)
+        && admitted.shares
+        && matches!(admitted.expected.verb, Verb::Get | Verb::Head)
+        && !admitted.request.is_sse()
+        && admitted.permit.subset().is_none()
+}
+
+/// An entity tag as a weak one: the body means the same, byte by byte it is another.
+fn weak(etag: &HeaderValue) -> Option<HeaderValue> {
+    let strong = etag.to_str().ok().filter(|etag| !etag.starts_with("W/"))?;
+    HeaderValue::try_from(format!("W/{strong}")).ok()
 }
 
 /// A text that is a header's value; what is not, of which there is none, forbids what it might have allowed.

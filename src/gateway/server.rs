@@ -154,6 +154,7 @@ pub fn state(
             limits: limit_settings(settings),
             loads: load_settings(settings),
             tells_source: settings.cache_status,
+            codings: settings.encode.clone(),
         },
     ))
 }

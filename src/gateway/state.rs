@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use quick_cache::sync::Cache;
+use shapegate_core::coding::Coding;
 use shapegate_core::permit::Allowed;
 use shapegate_core::policy::{DecisionKey, Facts};
 use tokio::sync::watch;
@@ -110,6 +111,8 @@ pub struct Parts {
     pub loads: LoadSettings,
     /// Whether answers say where they come from.
     pub tells_source: bool,
+    /// The codings that kept answers are sent in, of equals the first.
+    pub codings: Vec<Coding>,
 }
 
 /// What every request shares.
@@ -169,10 +172,12 @@ impl State {
             limits,
             loads,
             tells_source,
+            codings,
         } = parts;
         let fetch = Arc::new(fetch);
         let (hub_fetch, hub_clock) = (Arc::clone(&fetch), Arc::clone(&clock));
-        let hub = Hub::new(hub_fetch, hub_clock, metrics.hub.clone(), hub_bytes_max, loads);
+        let hub_metrics = metrics.hub.clone();
+        let hub = Hub::new(hub_fetch, hub_clock, hub_metrics, hub_bytes_max, loads, codings);
         let (deny, counted) = (Arc::clone(&revocations), metrics.cluster.clone());
         let cluster = Cluster::new(cluster, deny, Arc::clone(&clock), counted);
         let limits = Limits::new(limits, Arc::clone(&clock), metrics.limits.clone());

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
 use shapegate_core::code::Refusal;
+use shapegate_core::coding::Coding;
 use shapegate_core::permit::Permit;
 use shapegate_core::request::{Offset, Verb};
 use shapegate_core::upstream::UpstreamRequest;
 
 use super::cache::{AnswerCache, Stored};
+use super::encode::{Coded, Encoder};
 use super::fetch::SharedFetch;
 use super::fill::Errand;
 use super::keeping::Keeping;
@@ -126,16 +129,18 @@ pub struct Hub {
     clock: Arc<dyn Clock>,
     metrics: HubMetrics,
     loads: Arc<Loads>,
+    encoder: Encoder,
 }
 
 impl Hub {
-    /// A hub that asks over `fetch` and keeps at most `bytes_max`.
+    /// A hub that asks over `fetch`, keeps at most `bytes_max`, and offers what it keeps in these codings.
     pub fn new(
         fetch: SharedFetch,
         clock: Arc<dyn Clock>,
         metrics: HubMetrics,
         bytes_max: usize,
         loads: LoadSettings,
+        codings: Vec<Coding>,
     ) -> Arc<Self> {
         let cache = AnswerCache::new(bytes_max, metrics.bytes.clone(), metrics.evictions.clone());
         Arc::new(Self {
@@ -145,6 +150,7 @@ impl Hub {
             fetch,
             clock,
             loads: Loads::new(loads, metrics.clone()),
+            encoder: Encoder::new(codings, metrics.clone()),
             metrics,
         })
     }
@@ -186,6 +192,7 @@ impl Hub {
                 Turn::First(reader, filler, seat) => {
                     let source = self.count_first(kept.is_some());
                     let keeping = self.keeping(wanted, key.to_key(), kept);
+                    filler.is_of(&keeping.lineage);
                     self.send_out(wanted.errand(Some(keeping)), filler, seat);
                     Given::Coming(reader, source)
                 }
@@ -214,9 +221,42 @@ impl Hub {
         &self.loads
     }
 
+    /// Whether what is kept is sent in a coding to those who like that.
+    pub fn encodes(&self) -> bool {
+        self.encoder.is_on()
+    }
+
+    /// What is kept, in the coding that whoever sends `headers` likes best. If that is not made yet, it is made for
+    /// those who ask next.
+    pub fn coded<'s>(
+        &self,
+        wanted: &Wanted<'_>,
+        headers: &HeaderMap,
+        stored: &'s Arc<Stored>,
+    ) -> Option<(Coding, &'s Coded)> {
+        if !self.encodes() || !stored.is_encodable() {
+            return None;
+        }
+        let coding = self.encoder.choose(headers)?;
+        if let Some(coded) = stored.coded.get(coding) {
+            self.metrics.encoded(coding).inc();
+            return Some((coding, coded));
+        }
+        let key = wanted.key()?.to_key();
+        let (cache, body) = (Arc::clone(&self.cache), Arc::clone(stored));
+        self.encoder
+            .begin(stored, coding, move || cache.recount(&key, &body));
+        None
+    }
+
     /// How many fetches can be joined now.
     pub fn underway(&self) -> usize {
         self.underway.len()
+    }
+
+    /// How many bodies are being encoded now.
+    pub fn encoding(&self) -> usize {
+        self.encoder.at_work()
     }
 
     /// How many answers are kept.
@@ -235,11 +275,13 @@ impl Hub {
     }
 
     fn keeping(&self, wanted: &Wanted<'_>, key: Key, stale: Option<Arc<Stored>>) -> Keeping {
+        let lineage = self.lineages.of(&wanted.shape());
         Keeping {
             cache: Arc::clone(&self.cache),
             key,
             position: wanted.permit.position().clone(),
-            lineage: self.lineages.of(&wanted.shape()),
+            moment: lineage.moment(),
+            lineage,
             stale,
             metrics: self.metrics.clone(),
         }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::StatusCode;
 use prometheus::{IntCounter, IntGauge};
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 use shapegate_core::time::Monotonic;
 
+use super::encode::{CodedBodies, ENCODED_BYTES_MIN, forbids_transforming};
 use super::head::Head;
 use super::key::{Key, KeyRef};
 use super::lineage::Lineage;
@@ -31,6 +33,11 @@ pub struct Stored {
     pub body: Vec<Bytes>,
     /// The body's length.
     pub length: usize,
+    /// The body's codings, made when somebody asks.
+    pub coded: Arc<CodedBodies>,
+    /// What they took when this was put into the cache: of what is in it, the weight must not change.
+    coded_bytes: usize,
+    encodable: bool,
     fresh_until: Monotonic,
     lineage: Arc<Lineage>,
     generation: u64,
@@ -50,6 +57,9 @@ impl Stored {
             fresh_until: head.fresh_until(fresh_for),
             body: in_one_piece(body, length),
             length,
+            coded: Arc::default(),
+            coded_bytes: 0,
+            encodable: is_encodable(&head, length),
             head,
             lineage,
             generation,
@@ -60,12 +70,30 @@ impl Stored {
     pub fn confirmed(&self, head: Head, fresh_for: Duration) -> Self {
         Self {
             fresh_until: head.fresh_until(fresh_for),
+            encodable: is_encodable(&head, self.length),
             head: Arc::new(head),
+            ..self.counted_anew()
+        }
+    }
+
+    /// The same answer, with what its body takes now in all codings.
+    fn counted_anew(&self) -> Self {
+        Self {
+            head: Arc::clone(&self.head),
             body: self.body.clone(),
             length: self.length,
+            coded: Arc::clone(&self.coded),
+            coded_bytes: self.coded.bytes(),
+            encodable: self.encodable,
+            fresh_until: self.fresh_until,
             lineage: Arc::clone(&self.lineage),
             generation: self.generation,
         }
+    }
+
+    /// Whether its body may be encoded, and is worth it.
+    pub fn is_encodable(&self) -> bool {
+        self.encodable
     }
 
     /// Whether its incarnation of the shape is alive, as far as is known.
@@ -85,8 +113,14 @@ impl Stored {
 
     fn bytes(&self) -> usize {
         let fields = self.head.fields().map(|(_, value, _)| value.len());
-        ANSWER_BYTES_OWN + fields.sum::<usize>() + self.length
+        ANSWER_BYTES_OWN + fields.sum::<usize>() + self.length + self.coded_bytes
     }
+}
+
+fn is_encodable(head: &Head, length: usize) -> bool {
+    length >= ENCODED_BYTES_MIN
+        && head.status() == StatusCode::OK
+        && !head.cache_control().is_some_and(forbids_transforming)
 }
 
 fn in_one_piece(body: Vec<Bytes>, length: usize) -> Vec<Bytes> {
@@ -158,6 +192,20 @@ impl AnswerCache {
     /// Keeps an answer.
     pub fn put(&self, key: Key, stored: Arc<Stored>) {
         self.cache.insert(key, stored);
+        self.show();
+    }
+
+    /// Counts what the body of `stored` takes now, if it still is what is kept for `key`.
+    pub fn recount(&self, key: &Key, stored: &Stored) {
+        let kept = self.cache.peek(key);
+        let Some(kept) = kept.filter(|kept| Arc::ptr_eq(&kept.coded, &stored.coded)) else {
+            return;
+        };
+        // What does not fit any more is gone.
+        drop(
+            self.cache
+                .replace(key.clone(), Arc::new(kept.counted_anew()), true),
+        );
         self.show();
     }
 

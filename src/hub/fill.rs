@@ -85,10 +85,11 @@ impl Errand {
                 confirmed.body.clone(),
             ));
         }
-        let plan = self
-            .keeping
-            .as_ref()
-            .and_then(|keeping| keeping.plan(&passed, &fetched.head));
+        let plan = self.keeping.as_ref().and_then(|keeping| {
+            let generation = keeping.learn(&passed)?;
+            filler.is_of_generation(generation);
+            keeping.plan(generation, &fetched.head)
+        });
         let head = Arc::new(Head::of(&fetched.head, now));
         let mut gathered = Gathered::new(&head);
         gathered.all(&mut fetched, filler).await?;

@@ -28,7 +28,9 @@ pub fn fresh_for(position: &Position<UpstreamHandle>, head: &ResponseHeader) -> 
         409 => has("electric-handle") && position.handle.is_some() && !beginning,
         _ => false,
     };
-    let shareable = position.live != Live::Sse && position.cache_buster.is_none();
+    // Whoever asks for events of a shape that was rotated gets a 409 as everybody does.
+    let ends = position.live != Live::Sse || head.status.as_u16() == 409;
+    let shareable = ends && position.cache_buster.is_none();
     if !kept || !shareable || has("set-cookie") || !varies_by_nothing(head) {
         return None;
     }

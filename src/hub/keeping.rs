@@ -28,6 +28,8 @@ pub struct Keeping {
     pub position: Position<UpstreamHandle>,
     /// Of which shape.
     pub lineage: Arc<Lineage>,
+    /// What was known of that shape when it was asked for.
+    pub moment: u64,
     /// What was kept before and may still be right.
     pub stale: Option<Arc<Stored>>,
     /// What counts.
@@ -51,17 +53,22 @@ impl Keeping {
         stale.head.etag().filter(|_| content).cloned()
     }
 
-    /// Learns from an answer which incarnation of the shape is alive, and says whether to keep it.
-    pub fn plan(&self, passed: &Passed, head: &ResponseHeader) -> Option<Plan> {
-        let generation = match passed {
-            Passed::Content { handle, .. } => self.lineage.seen(handle)?,
+    /// Learns from an answer which incarnation of the shape is alive, and says of which generation the answer is;
+    /// none if it is of none that may be kept.
+    pub fn learn(&self, passed: &Passed) -> Option<u64> {
+        match passed {
+            Passed::Content { handle, .. } => self.lineage.seen(handle, self.moment),
             Passed::MustRefetch { handle } => {
                 self.metrics.must_refetch.inc();
-                self.lineage
-                    .rotated(self.position.handle.as_ref(), handle.as_ref())
+                let asked = self.position.handle.as_ref();
+                self.lineage.rotated(asked, handle.as_ref(), self.moment)
             }
-            Passed::NotModified | Passed::Deleted => return None,
-        };
+            Passed::NotModified | Passed::Deleted => None,
+        }
+    }
+
+    /// Whether to keep an answer of this generation, and for how long.
+    pub fn plan(&self, generation: u64, head: &ResponseHeader) -> Option<Plan> {
         let fresh_for = fresh_for(&self.position, head)?;
         Some(Plan {
             generation,
@@ -96,3 +103,6 @@ impl Keeping {
         }
     }
 }
+
+#[cfg(test)]
+mod model;

@@ -1,6 +1,7 @@
 //! What the hub counts.
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use shapegate_core::coding::Coding;
 
 /// What the hub counts. Clones count into the same.
 #[derive(Clone, Debug)]
@@ -32,6 +33,38 @@ pub struct HubMetrics {
     pub shed: IntCounterVec,
     /// 409s of upstreams.
     pub must_refetch: IntCounter,
+    encodings: ByCoding,
+    encoded: ByCoding,
+}
+
+/// A counter for each coding.
+#[derive(Clone, Debug)]
+struct ByCoding {
+    all: IntCounterVec,
+    zstd: IntCounter,
+    br: IntCounter,
+    gzip: IntCounter,
+}
+
+impl ByCoding {
+    fn new(opts: Opts) -> Result<Self, prometheus::Error> {
+        let all = IntCounterVec::new(opts, &["coding"])?;
+        let counter = |coding: Coding| all.with_label_values(&[coding.as_str()]);
+        Ok(Self {
+            zstd: counter(Coding::Zstd),
+            br: counter(Coding::Br),
+            gzip: counter(Coding::Gzip),
+            all,
+        })
+    }
+
+    fn of(&self, coding: Coding) -> &IntCounter {
+        match coding {
+            Coding::Zstd => &self.zstd,
+            Coding::Br => &self.br,
+            Coding::Gzip => &self.gzip,
+        }
+    }
 }
 
 impl HubMetrics {
@@ -86,7 +119,22 @@ impl HubMetrics {
                 "hub_must_refetch_total",
                 "409s of upstreams: shapes that were rotated, clients that stood in old ones.",
             ))?,
+            encodings: ByCoding::new(opts("hub_encodings_total", "Kept bodies that were encoded."))?,
+            encoded: ByCoding::new(opts(
+                "hub_encoded_total",
+                "Answers whose body was sent in a coding.",
+            ))?,
         })
+    }
+
+    /// Bodies that were encoded so.
+    pub fn encodings(&self, coding: Coding) -> &IntCounter {
+        self.encodings.of(coding)
+    }
+
+    /// Answers that were sent so.
+    pub fn encoded(&self, coding: Coding) -> &IntCounter {
+        self.encoded.of(coding)
     }
 
     /// Shows all of it in `registry`.
@@ -102,6 +150,8 @@ impl HubMetrics {
         registry.register(Box::new(self.bytes.clone()))?;
         registry.register(Box::new(self.shed.clone()))?;
         registry.register(Box::new(self.evictions.clone()))?;
+        registry.register(Box::new(self.encodings.all.clone()))?;
+        registry.register(Box::new(self.encoded.all.clone()))?;
         registry.register(Box::new(self.must_refetch.clone()))
     }
 }

@@ -2,24 +2,29 @@
 //!
 //! Nobody holds anybody: the filler keeps what has come until all may have read it, as far as there is room.
 //! Beyond that it keeps pace with the fastest reader, and those who are too far behind are cut: a log is then
-//! broken off, a stream of events ends, unless the reader stands in the middle of one.
+//! broken off, a stream of events ends after a whole one.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use shapegate_core::code::{Code, Refusal};
 use tokio::sync::{Notify, watch};
 
 use super::head::Head;
-use super::stream::at_last_end;
+use super::lineage::Lineage;
+use super::stream::Partial;
 use super::underway::{Listing, Room};
 
 /// The largest answer that is kept whole, in bytes: above Electric's chunk of about 10 MB.
 pub const ANSWER_BYTES_MAX: usize = 12 * 1024 * 1024;
-/// What is kept of a stream of events before later askers get one of their own, in bytes.
+/// What is kept of a stream of events at most, however many read it, in bytes.
 pub const EVENTS_BYTES_MAX: usize = 1024 * 1024;
+/// What each reader of a stream of events adds to what is kept of it, in bytes.
+pub const EVENTS_BYTES_PER_READER: usize = 64 * 1024;
+/// What is kept of a stream of events as soon as two read it, in bytes: a burst cuts nobody who is not slow.
+const EVENTS_BYTES_SHARED: usize = 256 * 1024;
 /// How far the filler is ahead of the fastest reader at most once it no longer keeps everything, in bytes.
 const AHEAD_BYTES_MAX: u64 = 256 * 1024;
 /// What a piece costs besides its bytes.
@@ -35,17 +40,20 @@ pub enum Sort {
 }
 
 impl Sort {
-    /// How much is kept before it is no longer kept whole.
-    const fn whole_max(self) -> usize {
+    /// How much is kept for so many readers before it is no longer kept whole; then, how much for laggards.
+    fn whole_max(self, readers: usize) -> usize {
         match self {
             Self::Log => ANSWER_BYTES_MAX,
-            Self::Events => EVENTS_BYTES_MAX,
+            Self::Events if readers < 2 => EVENTS_BYTES_PER_READER,
+            Self::Events => {
+                (readers.saturating_mul(EVENTS_BYTES_PER_READER)).clamp(EVENTS_BYTES_SHARED, EVENTS_BYTES_MAX)
+            }
         }
     }
 
     /// How much is kept for laggards when it is no longer kept whole.
-    const fn kept_max(self) -> usize {
-        self.whole_max() + self.whole_max() / 2
+    fn kept_max(self, readers: usize) -> usize {
+        self.whole_max(readers) + self.whole_max(readers) / 2
     }
 }
 
@@ -92,6 +100,8 @@ pub(super) struct Shared {
     read_on: Notify,
     /// What its pieces cost, given back with the last who has it.
     room: Room,
+    /// Of which shape it is, and the generation of that shape that it is of as far as is known.
+    of: OnceLock<(Arc<Lineage>, AtomicU64)>,
 }
 
 impl Shared {
@@ -102,6 +112,7 @@ impl Shared {
             paced: AtomicBool::new(false),
             read_on: Notify::new(),
             room,
+            of: OnceLock::new(),
         })
     }
 
@@ -114,6 +125,12 @@ impl Shared {
             watch,
             at: 0,
         }
+    }
+
+    /// Whether nothing is known of a later incarnation of its shape: who asks once it is, must not get this one.
+    pub(super) fn is_current(&self) -> bool {
+        let of = self.of.get();
+        of.is_none_or(|(lineage, generation)| lineage.generation() == generation.load(Ordering::Acquire))
     }
 
     pub(super) fn has_readers(&self) -> bool {
@@ -236,6 +253,8 @@ pub struct Filler {
     whole: bool,
     /// Bytes kept, with what pieces cost.
     kept: usize,
+    /// Of a stream, what is not a whole event yet.
+    partial: Partial,
     ended: bool,
 }
 
@@ -247,7 +266,22 @@ impl Filler {
             sort,
             whole: true,
             kept: 0,
+            partial: Partial::default(),
             ended: false,
+        }
+    }
+
+    /// Tells of which shape the answer is that is awaited.
+    pub(super) fn is_of(&self, lineage: &Arc<Lineage>) {
+        let generation = AtomicU64::new(lineage.generation());
+        // Told once, before anything is fetched.
+        drop(self.shared.of.set((Arc::clone(lineage), generation)));
+    }
+
+    /// Tells of which generation of its shape the answer is.
+    pub(super) fn is_of_generation(&self, generation: u64) {
+        if let Some((_, known)) = self.shared.of.get() {
+            known.store(generation, Ordering::Release);
         }
     }
 
@@ -281,15 +315,13 @@ impl Filler {
         }
     }
 
-    /// Adds a piece, waiting until there is room for it.
+    /// Adds a piece, waiting until there is room for it. Of a stream, what is not a whole event waits for its rest.
     pub async fn push(&mut self, piece: Bytes) {
-        if self.sort == Sort::Events {
-            let (events, rest) = at_last_end(piece);
-            self.add(events).await;
-            self.add(rest).await;
-        } else {
-            self.add(piece).await;
-        }
+        let piece = match self.sort {
+            Sort::Log => piece,
+            Sort::Events => self.partial.whole_events(piece),
+        };
+        self.add(piece).await;
     }
 
     async fn add(&mut self, piece: Bytes) {
@@ -309,7 +341,7 @@ impl Filler {
     /// their own.
     fn takes(&mut self, pieces: &[Bytes]) -> bool {
         let cost: usize = pieces.iter().map(|piece| piece.len() + PIECE_BYTES).sum();
-        let fits = self.kept + cost <= self.sort.whole_max();
+        let fits = self.kept + cost <= self.sort.whole_max(self.readers());
         if self.whole && fits && self.shared.room.take(cost) {
             self.kept += cost;
             return true;
@@ -320,6 +352,10 @@ impl Filler {
             self.shared.paced.store(true, Ordering::SeqCst);
         }
         false
+    }
+
+    fn readers(&self) -> usize {
+        self.shared.progress.receiver_count()
     }
 
     /// Waits until the fastest reader is near.
@@ -336,11 +372,11 @@ impl Filler {
     /// Forgets what the fastest reader has read, oldest first, until `cost` fits; a single reader needs none
     /// of it. What nobody has read is kept in any case: there is little of it.
     fn make_room(&mut self, cost: usize) {
-        let single = self.shared.progress.receiver_count() <= 1;
+        let (single, kept_max) = (self.readers() <= 1, self.sort.kept_max(self.readers()));
         let fastest = self.shared.fastest.load(Ordering::SeqCst);
         self.shared.progress.send_if_modified(|progress| {
             loop {
-                let fits = self.kept + cost <= self.sort.kept_max();
+                let fits = self.kept + cost <= kept_max;
                 if fits && !single && self.shared.room.take(cost) {
                     self.kept += cost;
                     return false;
@@ -369,6 +405,10 @@ impl Filler {
 
     /// Ends a whole answer.
     pub fn finish(mut self) {
+        let rest = self.partial.rest();
+        if !rest.is_empty() {
+            self.shared.progress.send_modify(|progress| progress.append(rest));
+        }
         self.end(End::Whole);
     }
 

@@ -1,6 +1,9 @@
 //! Where events end in a stream of them: pieces may come apart anywhere, streams may end after events alone.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+
+/// The largest event that is handed on as a whole, in bytes. Of larger ones, parts are.
+pub const EVENT_BYTES_MAX: usize = 256 * 1024;
 
 /// How near a stream stands to the end of an event, which is an empty line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +21,8 @@ impl EventEnd {
     pub fn after(self, piece: &[u8]) -> Self {
         match (piece, self) {
             ([], _) => self,
-            ([.., b'\n', b'\n'], _) | ([b'\n'], Self::Near | Self::Reached) => Self::Reached,
+            ([.., b'\n', b'\n'] | [.., b'\n', b'\r', b'\n'], _)
+            | ([b'\n'] | [b'\r', b'\n'], Self::Near | Self::Reached) => Self::Reached,
             ([.., b'\n'], _) => Self::Near,
             _ => Self::Ahead,
         }
@@ -36,13 +40,42 @@ impl EventEnd {
     }
 }
 
-/// A piece as the whole events that it ends with, and the start of the next; either may be empty.
-///
-/// Readers then stand at the end of an event nearly always, which is where a laggard can be cut.
-pub fn at_last_end(mut piece: Bytes) -> (Bytes, Bytes) {
-    let last = piece.windows(2).rposition(|two| two == b"\n\n");
-    let rest = piece.split_off(last.map_or(0, |at| at + 2));
-    (piece, rest)
+/// What has come of an event that is not whole yet: readers get whole events, so that each of them stands at the
+/// end of one, where it can be cut, whenever it waits or is too slow.
+#[derive(Default)]
+pub struct Partial(BytesMut);
+
+impl Partial {
+    /// The whole events that there are once `piece` has come. Also a part of one that is larger than
+    /// [`EVENT_BYTES_MAX`].
+    pub fn whole_events(&mut self, piece: Bytes) -> Bytes {
+        if self.0.is_empty() && end_of_events(&piece, 0) == Some(piece.len()) {
+            return piece;
+        }
+        // An end may have come apart: the longest has four bytes.
+        let seen = self.0.len().saturating_sub(3);
+        self.0.extend_from_slice(&piece);
+        match end_of_events(&self.0, seen) {
+            Some(end) => self.0.split_to(end).freeze(),
+            None if self.0.len() > EVENT_BYTES_MAX => self.0.split().freeze(),
+            None => Bytes::new(),
+        }
+    }
+
+    /// What is left of an event at the end of its stream.
+    pub fn rest(&mut self) -> Bytes {
+        self.0.split().freeze()
+    }
+}
+
+/// Behind the last empty line that ends after `from`, with either line end.
+fn end_of_events(bytes: &[u8], from: usize) -> Option<usize> {
+    let new = bytes.get(from..)?;
+    let last = |line: &[u8]| {
+        let at = new.windows(line.len()).rposition(|window| window == line);
+        at.map(|at| from + at + line.len())
+    };
+    last(b"\n\n").max(last(b"\n\r\n"))
 }
 
 #[cfg(test)]
@@ -77,18 +110,37 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_comes_apart_after_its_last_whole_event() {
-        let halves = |piece: &'static str| {
-            let (whole, rest) = at_last_end(Bytes::from_static(piece.as_bytes()));
-            let text = |bytes: Bytes| String::from_utf8(bytes.to_vec()).unwrap();
-            (text(whole), text(rest))
-        };
-        let expect = |piece, whole: &str, rest: &str| {
-            assert_eq!(halves(piece), (whole.to_owned(), rest.to_owned()));
-        };
-        expect("data: 1\n\ndata: 2\n\nda", "data: 1\n\ndata: 2\n\n", "da");
-        expect("data: 1\n\n", "data: 1\n\n", "");
-        expect("data", "", "data");
-        expect("", "", "");
+    fn only_whole_events_come_out_however_they_come_apart() {
+        for text in [
+            "data: 1\n\n: comment\n\ndata: 2\ndata: 2\n\n",
+            "data: 1\r\n\r\n: comment\r\n\r\n",
+            "data: 1\n\ndata",
+        ] {
+            for size in 1..=text.len() {
+                let (mut partial, mut seen) = (Partial::default(), Vec::new());
+                for piece in text.as_bytes().chunks(size) {
+                    let events = partial.whole_events(Bytes::copy_from_slice(piece));
+                    let whole = events.ends_with(b"\n\n") || events.ends_with(b"\n\r\n");
+                    assert!(events.is_empty() || whole, "{events:?}");
+                    assert_eq!(EventEnd::Reached.after(&events), EventEnd::Reached);
+                    seen.extend_from_slice(&events);
+                }
+                let rest = partial.rest();
+                assert!(rest.is_empty() || &*rest == b"data", "{rest:?}");
+                seen.extend_from_slice(&rest);
+                assert_eq!(seen, text.as_bytes(), "in pieces of {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_event_without_an_end_is_held_back_no_further_than_its_bound() {
+        let (mut partial, mut out) = (Partial::default(), 0);
+        for _ in 0..100 {
+            out += partial.whole_events(Bytes::from(vec![b'x'; 16 * 1024])).len();
+            assert!(partial.0.len() <= EVENT_BYTES_MAX);
+        }
+        out += partial.whole_events(Bytes::from_static(b"\n\n")).len();
+        assert_eq!(out, 100 * 16 * 1024 + 2);
     }
 }

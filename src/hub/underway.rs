@@ -64,7 +64,7 @@ impl Underway {
         seat: impl FnOnce() -> Result<S, Refusal>,
     ) -> Turn<T, S> {
         let mut fetches = self.lock();
-        if let Some(shared) = fetches.get(&key) {
+        if let Some(shared) = fetches.get(&key).filter(|shared| shared.is_current()) {
             return Turn::Later(shared.reader());
         }
         if let Some(answer) = answered() {
@@ -89,7 +89,7 @@ impl Underway {
 
     /// Whether there is one of `key` that can be joined.
     pub fn has(&self, key: &Key) -> bool {
-        self.lock().contains_key(key)
+        self.lock().get(key).is_some_and(|shared| shared.is_current())
     }
 
     /// How many can be joined.

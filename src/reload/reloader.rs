@@ -204,6 +204,7 @@ fn differing(before: &ServerSettings, now: &ServerSettings) -> Vec<&'static str>
             before.trusted_proxies != now.trusted_proxies,
         ),
         ("server.cache_status", before.cache_status != now.cache_status),
+        ("server.encode", before.encode != now.encode),
         (
             "server.shutdown_delay, grace_period or upgrade_socket",
             before.leaving != now.leaving,

@@ -1,5 +1,7 @@
 //! What operators hold: the admin token, and the file of revocations.
 
+use shapegate_core::coding::Coding;
+
 use crate::support::{Given, accepted_in, load_in};
 
 const MINIMAL: &str = "
@@ -76,5 +78,32 @@ fn a_file_of_revocations_must_be_there_and_right() {
         assert!(said.contains(why), "{content}: {said}");
         assert!(said.contains("revoked.yaml:1:"), "with its place: {said}");
         assert!(!said.contains("0123456789abcdef"), "{said}");
+    }
+}
+
+#[test]
+fn codings_are_named_once_each_or_switched_off() {
+    let encode = |text: &str| accepted_in(&format!("{MINIMAL}{text}"), &given());
+    let names = |text: &str| -> Vec<&str> {
+        let codings = encode(text).config.server.encode;
+        codings.into_iter().map(Coding::as_str).collect()
+    };
+    assert_eq!(names(""), ["zstd", "br", "gzip"]);
+    assert_eq!(names("server: { encode: [gzip, br] }\n"), ["gzip", "br"]);
+    assert_eq!(names("server: { encode: off }\n"), [""; 0]);
+    for text in ["", "server: { encode: [gzip] }\n", "server: { encode: off }\n"] {
+        let printed = encode(text).print();
+        assert!(printed.contains("encode"), "{printed}");
+        assert_eq!(accepted_in(&printed, &given()).print(), printed);
+    }
+    for (value, message) in [
+        ("[deflate]", "`deflate` is no coding"),
+        ("[GZIP]", "`GZIP` is no coding"),
+        ("[gzip, br, gzip]", "`gzip` is written twice"),
+        ("[]", "`encode` is empty"),
+        ("on", "encode"),
+    ] {
+        let said = refused(&format!("server: {{ encode: {value} }}\n"), &given());
+        assert!(said.contains(message), "{said}");
     }
 }

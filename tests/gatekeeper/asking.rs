@@ -27,7 +27,7 @@ async fn the_upstream_gets_the_signed_definition_however_it_is_asked_for() {
         let received = world.gateway.received_one();
         assert_eq!(received.target, written, "{query}");
         assert_eq!(received.header("authorization"), None);
-        assert_eq!(answer.header("vary"), Some("authorization"));
+        assert_eq!(answer.header("vary"), Some("authorization, accept-encoding"));
         assert!(answer.header("cache-control").unwrap().contains("private"));
     }
 }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::place::{held, users};
+use serde_json::{Value, json};
+use tokio::net::TcpSocket;
+
+use crate::place::{Place, held, operations, synced, users};
 use crate::support::gateway::{Gateway, get, origin};
 use crate::support::patience::{soon, until};
 use crate::support::raw::Raw;
@@ -125,22 +128,99 @@ async fn a_laggard_is_cut_and_never_in_the_middle_of_what_looks_whole_and_the_ot
     );
     assert!(gateway.state.metrics.hub.underway_bytes.get() < 8 * 1024 * 1024);
 
-    let mut seen = Vec::new();
-    let ended = loop {
-        match soon(laggard.chunk()).await {
-            Some(chunk) if chunk.is_empty() => break true,
-            Some(chunk) => seen.extend(chunk),
-            None => break false,
-        }
-    };
+    let seen = until_the_end(&mut laggard).await;
     assert!(seen.len() < POURED, "the laggard missed something");
-    // Whoever fell behind in the middle of an event is broken off instead.
-    assert_eq!(
-        ended,
-        seen.len() % EVENT == 0,
-        "it ends after a whole event or looks broken"
-    );
+    assert!(seen.ends_with(b"\n\n"), "and stands at the end of an event");
+    assert_eq!(seen.len() % EVENT, 0);
     assert_eq!(gateway.state.metrics.hub.behind.get(), 1);
     held(&gateway, 1).await;
     drop((exchange, upstream));
+}
+
+/// All of a stream, which must end as one that is whole.
+async fn until_the_end(client: &mut Raw) -> Vec<u8> {
+    let mut seen = Vec::new();
+    loop {
+        let chunk = soon(client.chunk()).await.expect("a clean end");
+        if chunk.is_empty() {
+            return seen;
+        }
+        seen.extend(chunk);
+    }
+}
+
+/// Ids of the rows in a stream, and where a client stands that has applied all that is up to date.
+fn applied(stream: &[u8]) -> (Vec<u64>, String) {
+    let (mut applied, mut batch, mut at) = (Vec::new(), Vec::new(), None);
+    let text = std::str::from_utf8(stream).unwrap();
+    for data in text
+        .split("\n\n")
+        .filter_map(|event| event.strip_prefix("data: "))
+    {
+        let message: Value = serde_json::from_str(data).unwrap();
+        if message["headers"]["control"] == "up-to-date" {
+            applied.append(&mut batch);
+            at = Some(format!(
+                "{}_0",
+                message["headers"]["global_last_seen_lsn"].as_str().unwrap()
+            ));
+        } else {
+            batch.push(message["value"]["id"].as_str().unwrap().parse().unwrap());
+        }
+    }
+    (applied, at.expect("something that is up to date"))
+}
+
+#[tokio::test]
+async fn a_throttled_client_resumes_beside_fast_ones_and_loses_and_doubles_nothing() {
+    const ROWS: u64 = 1200;
+    let gateway = Gateway::start(&users()).await;
+    let token = member(1);
+    let place = synced(&gateway, &token).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
+    let mut slow = Raw::over(socket.connect(gateway.address).await.unwrap());
+    let mut fast = gateway.connect().await;
+    for client in [&mut slow, &mut fast] {
+        client.send(get(&place.events(), Some(&token))).await;
+        assert_eq!(soon(client.head()).await.unwrap().status, 200);
+    }
+    let name = "x".repeat(16 * 1024);
+    for id in 1000..1000 + ROWS {
+        let row = json!({ "id": id, "name": name, "org_id": 1 });
+        gateway.origin.insert("users", row).unwrap();
+        let wanted = format!("\"id\":\"{id}\"");
+        let mut seen = Vec::new();
+        while !String::from_utf8_lossy(&seen).contains(&wanted) {
+            seen.extend(soon(fast.chunk()).await.expect("the stream goes on"));
+        }
+    }
+    let missed = until_the_end(&mut slow).await;
+    assert_eq!(gateway.state.metrics.hub.behind.get(), 1);
+    let (mut ids, offset) = applied(&missed);
+    assert!((ids.len() as u64) < ROWS);
+
+    let mut resumed = Place { offset, ..place };
+    loop {
+        let target = format!(
+            "/api/shapes/users?offset={}&handle={}",
+            resumed.offset, resumed.handle
+        );
+        let answer = soon(gateway.get(&target, Some(&token))).await;
+        let rows = operations(&answer).into_iter();
+        ids.extend(rows.map(|(_, row)| row["id"].as_str().unwrap().parse::<u64>().unwrap()));
+        resumed = Place::after(&answer);
+        if answer.header("electric-up-to-date").is_some() {
+            break;
+        }
+    }
+    assert_eq!(ids, (1000..1000 + ROWS).collect::<Vec<_>>());
+    // And the fast one goes on.
+    let row = json!({ "id": 5000, "name": "Eve", "org_id": 1 });
+    gateway.origin.insert("users", row).unwrap();
+    assert!(
+        String::from_utf8(soon(fast.chunk()).await.unwrap())
+            .unwrap()
+            .contains("Eve")
+    );
 }

@@ -106,7 +106,7 @@ async fn http_2_and_http_1_are_spoken_over_tls() {
         let answer = client.get(&url).bearer_auth(&token).send().await.unwrap();
         assert_eq!((answer.status().as_u16(), answer.version()), (200, version));
         assert!(answer.headers().contains_key("electric-handle"));
-        assert_eq!(answer.headers()["vary"], "authorization");
+        assert_eq!(answer.headers()["vary"], "authorization, accept-encoding");
         assert!(answer.text().await.unwrap().contains("Alice"));
         let refused = client.get(&url).send().await.unwrap();
         assert_eq!((refused.status().as_u16(), refused.version()), (401, version));

@@ -68,7 +68,8 @@ async fn an_etag_of_an_untagged_handle_passes_both_ways() {
     ] {
         let again = ask(&gateway, "GET", PROXIED, Some(&spelled)).await;
         assert_eq!(again.status, 304, "{spelled}");
-        assert_eq!(again.header("etag"), Some(etag));
+        let weak = if spelled.starts_with("W/") { "W/" } else { "" };
+        assert_eq!(again.header("etag"), Some(format!("{weak}{etag}").as_str()));
         assert_eq!(again.header("cache-control"), Some("private, no-cache"));
         assert!(asked_upstream(&gateway).unwrap().contains(etag));
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use shapegate::clock::ManualClock;
+use shapegate::hub::stream::EVENT_BYTES_MAX;
 use shapegate_core::time::UnixMillis;
 use shapegate_origin::{Origin, OriginConfig, Schema};
 
@@ -93,8 +94,8 @@ async fn a_stream_that_the_upstream_ends_ends_and_leaves_both_connections_usable
 
 const EVENTS: &str = "/api/shapes/users?offset=0_0&handle=1-1&live=true&live_sse=true";
 
-/// A stream of which the upstream has sent the header and `first`.
-async fn scripted(first: &str) -> (Gateway, ManualClock, Raw, Exchange) {
+/// A stream of which the upstream has sent the header.
+async fn begun() -> (Gateway, ManualClock, Raw, Exchange) {
     let clock = ManualClock::at(UnixMillis::from_seconds(token::now()));
     let upstream = Scripted::start();
     let gateway = Gateway::before_url(origin(), upstream.url(), &users(), Arc::new(clock.clone())).await;
@@ -103,8 +104,27 @@ async fn scripted(first: &str) -> (Gateway, ManualClock, Raw, Exchange) {
     let (mut exchange, _) = soon(upstream.asked()).await;
     exchange.send(SSE_HEAD).await;
     assert_eq!(soon(client.head()).await.unwrap().status, 200);
+    (gateway, clock, client, exchange)
+}
+
+/// A stream of which the client has got the first event.
+async fn scripted(first: &str) -> (Gateway, ManualClock, Raw, Exchange) {
+    let (gateway, clock, mut client, mut exchange) = begun().await;
     exchange.send_chunk(first).await;
     assert_eq!(soon(client.chunk()).await.unwrap(), first.as_bytes());
+    (gateway, clock, client, exchange)
+}
+
+/// A stream in the middle of an event that is too large to be held back, of which the client has got a part.
+async fn within_large_event() -> (Gateway, ManualClock, Raw, Exchange) {
+    let (gateway, clock, mut client, mut exchange) = begun().await;
+    let mut large = vec![b'x'; EVENT_BYTES_MAX + 1];
+    large[..6].copy_from_slice(b"data: ");
+    exchange.send_chunk(&large).await;
+    let mut seen = 0;
+    while seen < large.len() {
+        seen += soon(client.chunk()).await.unwrap().len();
+    }
     (gateway, clock, client, exchange)
 }
 
@@ -114,8 +134,34 @@ fn expire(clock: &ManualClock) {
 }
 
 #[tokio::test]
-async fn an_event_that_is_half_sent_at_the_end_is_sent_whole_and_nothing_after_it() {
-    let (_gateway, clock, mut client, mut exchange) = scripted("data: {\"a\":").await;
+async fn half_an_event_is_held_back_and_a_stream_that_ends_ends_before_it() {
+    let (_gateway, clock, mut client, mut exchange) = scripted("data: 1\n\n").await;
+    exchange.send_chunk("data: {\"a\":").await;
+    expire(&clock);
+    assert_eq!(soon(client.chunk()).await, Some(Vec::new()), "a clean end");
+    soon(exchange.closed()).await;
+}
+
+#[tokio::test]
+async fn an_event_that_comes_in_pieces_goes_out_whole() {
+    let (_gateway, clock, mut client, mut exchange) = begun().await;
+    for piece in ["data: {\"a\":", "1}\n", "\n: comm", "ent\n\ndata: 2"] {
+        exchange.send_chunk(piece).await;
+    }
+    let mut seen = Vec::new();
+    while seen.len() < 26 {
+        let chunk = soon(client.chunk()).await.unwrap();
+        assert!(chunk.ends_with(b"\n\n"), "{chunk:?}");
+        seen.extend(chunk);
+    }
+    assert_eq!(seen, b"data: {\"a\":1}\n\n: comment\n\n");
+    expire(&clock);
+    assert_eq!(soon(client.chunk()).await, Some(Vec::new()), "nothing is awaited");
+}
+
+#[tokio::test]
+async fn a_large_event_that_is_half_sent_at_the_end_is_sent_whole_and_nothing_after_it() {
+    let (_gateway, clock, mut client, mut exchange) = within_large_event().await;
     let sleepers = clock.sleepers();
     expire(&clock);
     // The gateway now waits for the event's end, with a timer of its own.
@@ -127,26 +173,8 @@ async fn an_event_that_is_half_sent_at_the_end_is_sent_whole_and_nothing_after_i
 }
 
 #[tokio::test]
-async fn the_end_of_an_event_is_seen_across_pieces() {
-    let (_gateway, clock, mut client, mut exchange) = scripted("data: 1\n").await;
-    expire(&clock);
-    exchange.send_chunk("\ndata: 2\n\n").await;
-    assert_eq!(soon(client.chunk()).await.unwrap(), b"\n");
-    assert_eq!(soon(client.chunk()).await, Some(Vec::new()), "a clean end");
-}
-
-#[tokio::test]
-async fn an_event_whose_two_newlines_came_apart_is_over() {
-    let (_gateway, clock, mut client, mut exchange) = scripted("data: 1\n").await;
-    exchange.send_chunk("\n").await;
-    assert_eq!(soon(client.chunk()).await.unwrap(), b"\n");
-    expire(&clock);
-    assert_eq!(soon(client.chunk()).await, Some(Vec::new()), "nothing is awaited");
-}
-
-#[tokio::test]
-async fn an_event_that_does_not_end_breaks_the_stream_off_instead_of_looking_whole() {
-    let (gateway, clock, mut client, _exchange) = scripted("data: {\"a\":").await;
+async fn a_large_event_that_does_not_end_breaks_the_stream_off_instead_of_looking_whole() {
+    let (gateway, clock, mut client, _exchange) = within_large_event().await;
     expire(&clock);
     let ended = async {
         loop {

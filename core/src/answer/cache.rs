@@ -65,19 +65,30 @@ pub struct Varies {
 impl Varies {
     /// The value of `vary`; `None` when nothing decides.
     #[must_use]
-    pub fn header(self) -> Option<Cow<'static, str>> {
-        let names = [
-            (self.authorization, "authorization"),
-            (self.cookie, "cookie"),
-            (self.origin, "origin"),
-            (self.accept_encoding, "accept-encoding"),
-        ];
-        let mut names = names
-            .into_iter()
-            .filter_map(|(there, name)| there.then_some(name));
-        let first = names.next()?;
-        Some(names.fold(Cow::Borrowed(first), |list, name| {
-            Cow::Owned(format!("{list}, {name}"))
-        }))
+    pub const fn header(self) -> Option<&'static str> {
+        let who = match (self.authorization, self.cookie) {
+            (false, false) => 0,
+            (true, false) => 1,
+            (false, true) => 2,
+            (true, true) => 3,
+        };
+        Some(match (who, self.origin, self.accept_encoding) {
+            (1, false, false) => "authorization",
+            (2, false, false) => "cookie",
+            (3, false, false) => "authorization, cookie",
+            (1, true, false) => "authorization, origin",
+            (2, true, false) => "cookie, origin",
+            (3, true, false) => "authorization, cookie, origin",
+            (1, false, true) => "authorization, accept-encoding",
+            (2, false, true) => "cookie, accept-encoding",
+            (3, false, true) => "authorization, cookie, accept-encoding",
+            (1, true, true) => "authorization, origin, accept-encoding",
+            (2, true, true) => "cookie, origin, accept-encoding",
+            (3, true, true) => "authorization, cookie, origin, accept-encoding",
+            (_, true, false) => "origin",
+            (_, false, true) => "accept-encoding",
+            (_, true, true) => "origin, accept-encoding",
+            (_, false, false) => return None,
+        })
     }
 }

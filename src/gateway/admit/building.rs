@@ -49,6 +49,7 @@ pub(super) fn build(
     let own = request.verb() == Verb::Get || upstream.wants_fetch();
     let admitted = Box::new(Admitted {
         expected: Expected::of(&request, along.if_none_match.is_some()),
+        asks_weakly: along.if_none_match.is_some() && names_weak_tag(&head.headers),
         until: permit.until(),
         ended: None,
         credential: ctx.credential.clone(),
@@ -79,6 +80,12 @@ fn if_none_match(headers: &HeaderMap, permit: &Permit) -> Option<HeaderValue> {
     }
     let asked = headers.get(header::IF_NONE_MATCH)?.to_str().ok()?;
     HeaderValue::try_from(if_none_match_for_upstream(asked, permit.handles())?).ok()
+}
+
+/// Whether one of the tags asked with is weak.
+fn names_weak_tag(headers: &HeaderMap) -> bool {
+    let asked = headers.get(header::IF_NONE_MATCH).map(HeaderValue::as_bytes);
+    asked.is_some_and(|tags| tags.windows(2).any(|two| two == b"W/"))
 }
 
 /// A `traceparent` that is one; anything else starts a new trace.

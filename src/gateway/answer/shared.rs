@@ -1,19 +1,22 @@
 //! Answers that several clients get: labelled for each of them.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 use shapegate_core::answer::HeaderRule;
+use shapegate_core::coding::Coding;
 use shapegate_core::request::Verb;
 
 use super::{
-    HEADERS_ROOM, Reply, Written, is_bodyless, is_bodyless_status, label, rebind, value_of, with_status,
+    HEADERS_ROOM, Reply, Written, is_bodyless, is_bodyless_status, label, rebind, value_of, weak, with_status,
 };
 use crate::gateway::admit::{Admitted, is_revoked};
 use crate::gateway::state::State;
 use crate::hub::cache::Stored;
-use crate::hub::{Head, Source};
+use crate::hub::{Coded, Head, Source};
 
 static CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
@@ -107,7 +110,7 @@ fn cache_status(source: Source) -> Option<HeaderValue> {
 pub async fn kept(
     state: &State,
     session: &mut Session,
-    stored: &Stored,
+    stored: &Arc<Stored>,
     admitted: &Admitted,
     reply: &Reply<'_>,
 ) -> Written {
@@ -119,19 +122,42 @@ pub async fn kept(
         let told = format!("shapegate; hit; ttl={}", stored.left(now).as_secs());
         head.insert_header(&CACHE_STATUS, value_of(told.into()))?;
     }
-    let bodyless = is_bodyless(session, &head) || stored.body.is_empty();
+    let mut body = &stored.body;
+    if head.status == StatusCode::OK {
+        let headers = &session.req_header().headers;
+        if let Some((coding, coded)) = state
+            .hub
+            .coded(&admitted.wanted(state.clock.now()), headers, stored)
+        {
+            label_coded(&mut head, coding, coded)?;
+            body = &coded.body;
+        }
+    }
+    let bodyless = is_bodyless(session, &head) || body.is_empty();
     session.write_response_header(Box::new(head), bodyless).await?;
     if bodyless {
         return Ok(());
     }
-    let last = stored.body.len().saturating_sub(1);
-    for (index, piece) in stored.body.iter().enumerate() {
+    let last = body.len().saturating_sub(1);
+    for (index, piece) in body.iter().enumerate() {
         if is_revoked(state, admitted) {
             return Err(revoked());
         }
         session
             .write_response_body(Some(piece.clone()), index == last)
             .await?;
+    }
+    Ok(())
+}
+
+/// Says what its body is encoded in.
+fn label_coded(head: &mut ResponseHeader, coding: Coding, coded: &Coded) -> Written {
+    let name = HeaderValue::from_static(coding.as_str());
+    head.insert_header(header::CONTENT_ENCODING, name)?;
+    head.insert_header(header::CONTENT_LENGTH, HeaderValue::from(coded.length))?;
+    let etag = head.headers.get(header::ETAG).and_then(weak);
+    if let Some(etag) = etag {
+        head.insert_header(header::ETAG, etag)?;
     }
     Ok(())
 }

@@ -53,5 +53,11 @@ export async function serve(t, text, env) {
   const program = start(t, "shapegate", ["serve", "-c", config], { JWT_SECRET, ...env })
   await comesUp(program, async () => (await fetch(`http://${admin}/readyz`)).ok)
   const url = `http://${listen}`
-  return { url, users: `${url}/api/shapes/users`, program }
+  /** The number that the gateway shows under a name with its labels. */
+  const metric = async (name) => {
+    const text = await (await fetch(`http://${admin}/metrics`)).text()
+    const line = text.split("\n").find((line) => line.startsWith(`${name} `))
+    return Number(line?.slice(name.length) ?? 0)
+  }
+  return { url, users: `${url}/api/shapes/users`, program, metric }
 }
