@@ -1,12 +1,12 @@
 //! What several gateways share, in Redis or Valkey: revocations, and rates.
 //!
-//! **Revocations** are records in a hash, the later one of a name counting ([`record`]). Each gateway has all of them
-//! ([`ledger`]): it reads the hash, then follows a capped stream of changes, each of which names the one before, and
+//! **Revocations** are records in a hash, the later one of a name counting (`record`). Each gateway has all of them
+//! (`ledger`): it reads the hash, then follows a capped stream of changes, each of which names the one before, and
 //! looks once a second whether the list is where they led to. What is missing there without having been taken back
 //! was lost, and is written again by whoever knows it: an emptied Redis, an older copy or garbage revoke nothing
 //! less.
 //!
-//! **Rates** are cells of the generic cell rate algorithm, in one script ([`rates`]).
+//! **Rates** are cells of the generic cell rate algorithm, in one script (`rates`).
 //!
 //! Redis away, limits are this process's own, what is known of revocations holds, and what is made here is kept to
 //! be written later. The log says so, and `shapegate_cluster_up`, and `/readyz`.

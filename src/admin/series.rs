@@ -12,7 +12,7 @@ pub const OTHER: &str = "other";
 pub struct MetricsSettings {
     /// Whether tenants and issuers are named.
     pub tenant_label: bool,
-    /// The most series of each metric with names in its labels; any beyond them count as [`OTHER`].
+    /// The most series of each metric with names in its labels; any beyond them count as `other`.
     pub series_max: usize,
 }
 

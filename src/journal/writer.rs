@@ -66,7 +66,7 @@ impl Writer {
         }
     }
 
-    /// Waits until what is queued is written, for [`FINISH_TIMEOUT`] at most.
+    /// Waits until what is queued is written, for `FINISH_TIMEOUT` at most.
     pub fn finish(&self) {
         let (tell, told) = sync_channel(1);
         let mut order = Order::Tell(tell);
