@@ -44,6 +44,7 @@ use std::time::Duration;
 use shapegate_core::clause::Filter;
 use shapegate_core::code::Refusal;
 use shapegate_core::identifier::ColumnSet;
+use shapegate_core::interner::Interner;
 use shapegate_core::policy::AuthorizerSource;
 use shapegate_core::value::Value;
 
@@ -51,7 +52,6 @@ use self::gather::Remembered;
 use self::key::Key;
 use self::service::{Exchange, Json, Service};
 use crate::clock::Clock;
-use crate::interner::Interner;
 use crate::postgres::{Pools, Postgres, QueryError};
 use crate::questions::{QuestionLimits, Questions};
 

@@ -10,7 +10,6 @@ pub mod gatekeeper;
 pub mod gateway;
 pub mod hub;
 pub mod identity;
-mod interner;
 pub mod journal;
 pub mod limits;
 pub mod line;

@@ -33,17 +33,22 @@ pub struct Addresses {
 
 impl Addresses {
     /// Addresses of `host`, none known yet unless it is an IP address.
-    pub fn of(host: &str, port: u16) -> Arc<Self> {
+    pub fn of(host: &str, port: u16) -> Self {
         let literal = host.trim_start_matches('[').trim_end_matches(']').parse();
         let known = literal
             .map(|ip| vec![SocketAddr::new(ip, port)])
             .unwrap_or_default();
-        Arc::new(Self {
+        Self {
             host: host.to_owned(),
             port,
             known: ArcSwap::from_pointee(known),
             turn: AtomicUsize::new(0),
-        })
+        }
+    }
+
+    /// The port of all of them.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The address in use; `None` until a look-up has succeeded.
@@ -140,7 +145,7 @@ mod tests {
     fn known(addresses: &[u8]) -> Arc<Addresses> {
         let known = Addresses::of("electric.test", 3000);
         known.learn(addresses.iter().copied().map(address).collect());
-        known
+        Arc::new(known)
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use shapegate_core::interner::Interner;
+
 use super::error::QueryError;
 use super::pool::{Postgres, PostgresSettings};
-use crate::interner::Interner;
 
 /// The pools of a process. One lasts as long as somebody needs it.
 #[derive(Default)]

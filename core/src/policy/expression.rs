@@ -1,7 +1,7 @@
 //! A CEL expression: compiled and proven harmless at load, evaluated by reference.
 mod readings;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use cel::IdedExpr;
 use cel::common::value::CowVal;
@@ -11,8 +11,8 @@ use cel::{Context, ExecutionError, Value};
 use super::check::{Checker, Reads, Vocabulary};
 use super::error::Fault;
 use super::guard::Known;
+use crate::interner::Interner;
 use crate::limits;
-use crate::memo::Memo;
 
 pub use readings::Reading;
 
@@ -30,7 +30,7 @@ struct Parsed {
 }
 
 /// A parser of the whole language takes its time, and rules are much alike.
-static PARSED: Memo<Parsed> = Memo::new();
+static PARSED: LazyLock<Interner<Parsed>> = LazyLock::new(Interner::default);
 
 fn parse(text: &str) -> Result<Parsed, Fault> {
     let tree = Parser::new().parse(text).map_err(|errors| {
@@ -56,7 +56,7 @@ impl Expression {
             let message = format!("an expression has at most {} bytes", limits::EXPRESSION_BYTES_MAX);
             return Err(Fault::new(message, "split it into several rules"));
         }
-        let parsed = PARSED.read(text, parse)?;
+        let parsed = PARSED.find_or_make(text, |_| true, || parse(text))?;
         let reads = Checker::new(vocabulary).check(&parsed.tree, known)?;
         Ok(Self { parsed, reads })
     }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use shapegate_core::interner::Interner;
+
 use super::{Provider, ProviderSource};
-use crate::interner::Interner;
 
 /// The providers of a process. One whose settings are the same stays who it is when its tenant is compiled again,
 /// with all that it has said.

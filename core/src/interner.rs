@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 const NAMES_MIN: usize = 64;
 
 /// Finds again what was made before, while somebody holds it.
-pub(crate) struct Interner<T>(Mutex<Known<T>>);
+pub struct Interner<T>(Mutex<Known<T>>);
 
 struct Known<T> {
     by_name: HashMap<Box<str>, Vec<Weak<T>>>,
@@ -26,7 +26,10 @@ impl<T> Default for Interner<T> {
 
 impl<T> Interner<T> {
     /// The one of this name that is the `same`, or a new one. Names keep a look-up short, and need not differ.
-    pub(crate) fn find_or_make<E>(
+    ///
+    /// # Errors
+    /// Those of `make`. Nothing is known of what could not be made.
+    pub fn find_or_make<E>(
         &self,
         name: &str,
         same: impl Fn(&T) -> bool,
@@ -104,6 +107,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_is_not_made_again() {
+        let interner = Interner::default();
+        let made = std::cell::Cell::new(0);
+        let read = |text: &str| {
+            interner.find_or_make(
+                text,
+                |_| true,
+                || {
+                    made.set(made.get() + 1);
+                    text.parse::<u32>()
+                },
+            )
+        };
+        let first = read("7").unwrap();
+        assert!(Arc::ptr_eq(&first, &read("7").unwrap()));
+        assert_eq!(made.get(), 1);
+        assert_eq!(*read("8").unwrap(), 8);
+        drop(first);
+        assert_eq!(*read("7").unwrap(), 7);
+        assert_eq!(made.get(), 3, "nobody had it any more");
+    }
+
+    #[test]
     fn names_that_nothing_goes_by_are_forgotten() {
         let interner = Interner::default();
         let kept = one(&interner, "kept", 0);
@@ -117,7 +143,9 @@ mod tests {
     #[test]
     fn what_cannot_be_made_is_not_known() {
         let interner = Interner::<u32>::default();
-        assert!(interner.find_or_make("a", |_| true, || Err("no")).is_err());
+        for _ in 0..2 {
+            assert!(interner.find_or_make("a", |_| true, || Err("no")).is_err());
+        }
         assert!(interner.find_or_make("a", |_| true, || Ok::<_, &str>(1)).is_ok());
     }
 }
