@@ -15,7 +15,6 @@ use super::expression::Expression;
 use super::facts::{Facts, RequestFacts};
 use super::guard::Known;
 use super::parameter;
-use super::scope::{AskedFacts, Scope};
 use super::source::{AuthorizerSource, InputSource};
 use crate::clause::{Clause, Filter};
 use crate::code::{Code, Refusal};
@@ -256,17 +255,8 @@ impl ShapePolicy {
         asked: &Asked,
         now: Now,
     ) -> Result<Vec<Vec<Value>>, Refusal> {
-        let identity = self.admitted(identity, now)?;
-        let table = self.table_for(asked)?;
         let nothing = Facts::none();
-        let scope = Scope {
-            identity,
-            request,
-            asked: AskedFacts { table: &table, asked },
-            facts: &nothing,
-            tenant: &self.tenant,
-        };
-        self.admit_member(&scope)?;
+        let scope = self.scope(identity, request, asked, Ok(&nothing), now)?;
         scope.enter(|context| {
             self.consults
                 .0

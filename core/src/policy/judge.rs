@@ -31,19 +31,9 @@ impl ShapePolicy {
         facts: &Facts,
         now: Now,
     ) -> Result<Arc<Allowed>, Refusal> {
-        let identity = self.admitted(identity, now)?;
-        facts.check(self.consults.len(), now)?;
-        let table = self.table_for(asked)?;
-        let asked_facts = AskedFacts { table: &table, asked };
-        let scope = Scope {
-            identity,
-            request,
-            asked: asked_facts,
-            facts,
-            tenant: &self.tenant,
-        };
-        self.admit_member(&scope)?;
+        let scope = self.scope(identity, request, asked, self.complete(facts, now), now)?;
         let verdict = self.rules.decide(&scope)?;
+        let (identity, table) = (scope.identity, scope.asked.table);
         let columns = facts.columns(&self.columns).ok_or_else(|| {
             Refusal::new(Code::Forbidden, "None of this shape's columns are for you.")
                 .with_detail("what authorisers returned as `columns` leaves none")
@@ -73,8 +63,36 @@ impl ShapePolicy {
         })))
     }
 
+    /// What the rules see of a request that everything before them lets pass.
+    pub(super) fn scope<'a>(
+        &'a self,
+        identity: Option<&'a Identity>,
+        request: &'a RequestFacts<'a>,
+        asked: &'a Asked,
+        facts: Result<&'a Facts, Refusal>,
+        now: Now,
+    ) -> Result<Scope<'a>, Refusal> {
+        let identity = self.admitted(identity, now)?;
+        let facts = facts?;
+        let table = self.table_for(asked)?;
+        let scope = Scope {
+            identity,
+            request,
+            asked: AskedFacts { table, asked },
+            facts,
+            tenant: &self.tenant,
+        };
+        self.admit_member(&scope)?;
+        Ok(scope)
+    }
+
+    /// The facts, if they are all there and hold.
+    pub(super) fn complete<'f>(&self, facts: &'f Facts, now: Now) -> Result<&'f Facts, Refusal> {
+        facts.check(self.consults.len(), now).map(|()| facts)
+    }
+
     /// Who asks, as far as that matters here; again, though the gateway has asked before.
-    pub(super) fn admitted<'i>(
+    fn admitted<'i>(
         &self,
         identity: Option<&'i Identity>,
         now: Now,
@@ -91,7 +109,7 @@ impl ShapePolicy {
     }
 
     /// Who is nobody is no member either.
-    pub(super) fn admit_member(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
+    fn admit_member(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
         let Some(membership) = self.membership.as_ref().filter(|_| !self.is_public()) else {
             return Ok(());
         };
@@ -101,7 +119,7 @@ impl ShapePolicy {
         membership.check(scope)
     }
 
-    pub(super) fn table_for(&self, asked: &Asked) -> Result<TableName, Refusal> {
+    fn table_for(&self, asked: &Asked) -> Result<TableName, Refusal> {
         let patterns = match &self.table {
             TableSpec::Fixed(table) => return Ok(table.clone()),
             TableSpec::AnyOf(patterns) => patterns,

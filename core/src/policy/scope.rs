@@ -36,7 +36,7 @@ pub(super) struct Scope<'a> {
 /// What the client says about the definition, as rules see it: `asked`.
 pub(super) struct AskedFacts<'a> {
     /// The table that is decided about, asked for or not.
-    pub(super) table: &'a TableName,
+    pub(super) table: TableName,
     pub(super) asked: &'a Asked,
 }
 
@@ -87,7 +87,7 @@ impl<'a> AskedFacts<'a> {
         let text = |text: &'static str| boxed(CelString::from(text));
         let definition = &self.asked.definition;
         let members = [
-            Some(("table", boxed(CelString::from(plainly(self.table))))),
+            Some(("table", boxed(CelString::from(plainly(&self.table))))),
             definition
                 .columns
                 .as_ref()

@@ -9,7 +9,6 @@ use crate::identity::Identity;
 use crate::policy::ShapePolicy;
 use crate::policy::expression::Reading;
 use crate::policy::facts::{Facts, RequestFacts};
-use crate::policy::scope::{AskedFacts, Scope};
 use crate::request::Asked;
 use crate::time::Now;
 
@@ -53,17 +52,7 @@ impl ShapePolicy {
         facts: &Facts,
         now: Now,
     ) -> Result<Vec<Trial>, Refusal> {
-        let identity = self.admitted(identity, now)?;
-        facts.check(self.consults.len(), now)?;
-        let table = self.table_for(asked)?;
-        let scope = Scope {
-            identity,
-            request,
-            asked: AskedFacts { table: &table, asked },
-            facts,
-            tenant: &self.tenant,
-        };
-        self.admit_member(&scope)?;
+        let scope = self.scope(identity, request, asked, self.complete(facts, now), now)?;
         Ok(scope.enter(|context| self.rules.trials(context)))
     }
 }
