@@ -18,11 +18,11 @@ use super::scalar::duration_text;
 use super::source::{Span, Spanned};
 use super::yaml::{Entry, Kind as NodeKind, Node};
 use crate::authorizer::{
-    AuthorizerSettings, CONCURRENCY_DEFAULT, DENY_TTL_DEFAULT, TIMEOUT_DEFAULT, TIMEOUT_MAX, TTL_DEFAULT,
-    TTL_MAX, TTL_MIN, Terms,
+    AuthorizerSettings, CONCURRENCY_DEFAULT, DENY_TTL_DEFAULT, Kind, TIMEOUT_DEFAULT, TIMEOUT_MAX,
+    TTL_DEFAULT, TTL_MAX, TTL_MIN, Terms,
 };
 use shapegate_core::limits::AUTHORIZERS_MAX;
-use shapegate_core::policy::{AuthorizerSource, FactNames, InputSource};
+use shapegate_core::policy::{AuthorizerSource, FactNames, InputSource, OtherFacts};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +56,27 @@ struct Part {
     told: Told,
     facts: FactNames,
     settings: AuthorizerSettings,
+}
+
+impl Part {
+    /// One without a name of its own.
+    fn new(told: Told, facts: FactNames, kind: Kind, terms: Terms) -> Self {
+        let name = None;
+        Self {
+            told,
+            facts,
+            settings: AuthorizerSettings { name, kind, terms },
+        }
+    }
+}
+
+/// Facts that an answer may have, of which some have defaults.
+fn possible_facts<'d>(defaults: impl IntoIterator<Item = &'d Arc<str>>) -> FactNames {
+    FactNames {
+        certain: defaults.into_iter().cloned().collect(),
+        others: OtherFacts::Possible,
+        ..FactNames::default()
+    }
 }
 
 /// What an authoriser is told, with the places where that is written.

@@ -6,10 +6,10 @@ use super::super::source::Spanned;
 use super::super::yaml::{Entry, Node};
 use super::http::{header_names, names};
 use super::service::{TokenScheme, defaults, read_url, service};
-use super::{Part, Surrounding, Told, terms};
-use crate::authorizer::{AuthorizerSettings, ForwardAuth, Kind, PathPart, ServiceKind};
+use super::{Part, Surrounding, Told, possible_facts, terms};
+use crate::authorizer::{ForwardAuth, Kind, PathPart, ServiceKind};
 use http::header::{HeaderName, HeaderValue};
-use shapegate_core::policy::{FactNames, InputSource, OtherFacts};
+use shapegate_core::policy::InputSource;
 use std::sync::Arc;
 
 const PUBLIC_URL_HELP: &str = "write `public_url: https://sync.example.com`: what X-Forwarded-Proto and -Host say, whatever a client claims";
@@ -43,29 +43,19 @@ pub(super) fn forward_auth(
         told.add_header(header.value.as_str(), header.span);
     }
     let (proto, host) = place?;
-    Some(Part {
-        told,
-        facts: FactNames {
-            certain: defaults.keys().cloned().collect(),
-            others: OtherFacts::Possible,
-            ..FactNames::default()
-        },
-        settings: AuthorizerSettings {
-            name: None,
-            kind: Kind::Service(
-                ServiceKind::ForwardAuth(ForwardAuth {
-                    proto,
-                    host,
-                    path: around.path.segments().iter().map(path_part).collect(),
-                    headers: headers.into_iter().map(|header| header.value).collect(),
-                    facts,
-                    defaults,
-                }),
-                service?,
-            ),
-            terms: terms?,
-        },
-    })
+    let found = possible_facts(defaults.keys());
+    let kind = Kind::Service(
+        ServiceKind::ForwardAuth(ForwardAuth {
+            proto,
+            host,
+            path: around.path.segments().iter().map(path_part).collect(),
+            headers: headers.into_iter().map(|header| header.value).collect(),
+            facts,
+            defaults,
+        }),
+        service?,
+    );
+    Some(Part::new(told, found, kind, terms?))
 }
 
 fn path_part(segment: &Segment) -> PathPart {

@@ -4,10 +4,10 @@ use super::super::reading::{Reading, Section};
 use super::super::source::Spanned;
 use super::super::yaml::{Entry, Node};
 use super::service::{TokenScheme, defaults, service};
-use super::{Part, Surrounding, Told, terms};
-use crate::authorizer::{AuthorizerSettings, HttpAuthorizer, Kind, Member, ServiceKind};
+use super::{Part, Surrounding, Told, possible_facts, terms};
+use crate::authorizer::{HttpAuthorizer, Kind, Member, ServiceKind};
 use http::header::HeaderName;
-use shapegate_core::policy::{FactNames, InputSource, OtherFacts};
+use shapegate_core::policy::InputSource;
 use shapegate_core::value::Value;
 use std::sync::Arc;
 
@@ -57,19 +57,9 @@ pub(super) fn http(reading: &mut Reading<'_>, entry: &Entry, around: &Surroundin
         members.push(Member::Header(Arc::from(header.value.as_str())));
     }
     let defaults = defaults?;
-    Some(Part {
-        told,
-        facts: FactNames {
-            certain: defaults.keys().cloned().collect(),
-            others: OtherFacts::Possible,
-            ..FactNames::default()
-        },
-        settings: AuthorizerSettings {
-            name: None,
-            kind: Kind::Service(ServiceKind::Http(HttpAuthorizer { members, defaults }), service?),
-            terms: terms?,
-        },
-    })
+    let found = possible_facts(defaults.keys());
+    let kind = Kind::Service(ServiceKind::Http(HttpAuthorizer { members, defaults }), service?);
+    Some(Part::new(told, found, kind, terms?))
 }
 
 /// A list of names, each once.

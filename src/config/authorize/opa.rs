@@ -4,9 +4,8 @@ use super::super::reading::{Reading, Section};
 use super::super::rules::param;
 use super::super::yaml::{Entry, Kind as NodeKind, Node};
 use super::service::{TokenScheme, defaults, service};
-use super::{Part, Surrounding, Told, terms};
-use crate::authorizer::{AuthorizerSettings, Kind, Opa, ServiceKind};
-use shapegate_core::policy::{FactNames, OtherFacts};
+use super::{Part, Surrounding, Told, possible_facts, terms};
+use crate::authorizer::{Kind, Opa, ServiceKind};
 use std::sync::Arc;
 
 /// The longest path of a policy, in bytes.
@@ -29,26 +28,16 @@ pub(super) fn opa(reading: &mut Reading<'_>, entry: &Entry, _around: &Surroundin
     let terms = terms(reading, &mut section);
     section.finish(reading);
     let defaults = defaults?;
-    Some(Part {
-        told,
-        facts: FactNames {
-            certain: defaults.keys().cloned().collect(),
-            others: OtherFacts::Possible,
-            ..FactNames::default()
-        },
-        settings: AuthorizerSettings {
-            name: None,
-            kind: Kind::Service(
-                ServiceKind::Opa(Opa {
-                    path: path?,
-                    input: input?,
-                    defaults,
-                }),
-                service?,
-            ),
-            terms: terms?,
-        },
-    })
+    let found = possible_facts(defaults.keys());
+    let kind = Kind::Service(
+        ServiceKind::Opa(Opa {
+            path: path?,
+            input: input?,
+            defaults,
+        }),
+        service?,
+    );
+    Some(Part::new(told, found, kind, terms?))
 }
 
 /// The path below `/v1/data`, of segments that need no escape and mean what they say.

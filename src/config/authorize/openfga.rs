@@ -5,9 +5,7 @@ use super::super::yaml::{Entry, Node};
 use super::relations::{ID_ANSWER_BYTES, facts, limit, object, refuse_idle, require_name, subject};
 use super::service::{TokenScheme, service};
 use super::{Part, Surrounding, Told, terms};
-use crate::authorizer::{
-    ANSWER_BYTES_MAX, AuthorizerSettings, Kind, OpenFga, OpenFgaCheck, OpenFgaList, ServiceKind,
-};
+use crate::authorizer::{ANSWER_BYTES_MAX, Kind, OpenFga, OpenFgaCheck, OpenFgaList, ServiceKind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,24 +47,18 @@ pub(super) fn openfga(reading: &mut Reading<'_>, entry: &Entry, _around: &Surrou
     let mut service = service?;
     let ids_max = list.as_ref().map_or(0, |list| list.ids_max);
     service.answer_bytes_max = ANSWER_BYTES_MAX + ids_max * ID_ANSWER_BYTES;
-    Some(Part {
-        told,
-        facts: facts(check.is_some(), list.is_some()),
-        settings: AuthorizerSettings {
-            name: None,
-            kind: Kind::Service(
-                ServiceKind::OpenFga(OpenFga {
-                    store: store?,
-                    model: model.map_or(Some(None), |read| read.map(Some))?,
-                    higher_consistency: consistency?,
-                    check,
-                    list,
-                }),
-                service,
-            ),
-            terms,
-        },
-    })
+    let facts = facts(check.is_some(), list.is_some());
+    let kind = Kind::Service(
+        ServiceKind::OpenFga(OpenFga {
+            store: store?,
+            model: model.map_or(Some(None), |read| read.map(Some))?,
+            higher_consistency: consistency?,
+            check,
+            list,
+        }),
+        service,
+    );
+    Some(Part::new(told, facts, kind, terms))
 }
 
 /// The id of a store or model, which becomes part of a path.

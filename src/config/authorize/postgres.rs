@@ -8,7 +8,7 @@ use super::super::rules::ParamSetting;
 use super::super::source::Spanned;
 use super::super::yaml::{Entry, Node};
 use super::{Part, Surrounding, Told, params, terms};
-use crate::authorizer::{AuthorizerSettings, Kind, PARAMETERS_MAX, PostgresAuthorizer, Terms};
+use crate::authorizer::{Kind, PARAMETERS_MAX, PostgresAuthorizer, Terms};
 use crate::postgres::{PostgresSettings, PostgresUrl};
 use shapegate_core::policy::{FactNames, OtherFacts};
 use std::collections::BTreeSet;
@@ -79,31 +79,26 @@ pub(super) fn postgres(reading: &mut Reading<'_>, entry: &Entry, around: &Surrou
     check_placeholders(reading, &query, params.len())?;
     let mut told = Told::default();
     params.into_iter().for_each(|param| told.add_param(param));
-    Some(Part {
-        told,
-        facts: FactNames {
-            others: OtherFacts::Certain,
-            ..FactNames::default()
+    let facts = FactNames {
+        others: OtherFacts::Certain,
+        ..FactNames::default()
+    };
+    let kind = Kind::Postgres(PostgresAuthorizer {
+        database: PostgresSettings {
+            url: database.url,
+            authorities: database.ca.map(|ca| ca.certificates),
+            pool_size,
+            connect_timeout: terms.timeout,
+            statement_timeout: terms.timeout,
         },
-        settings: AuthorizerSettings {
-            name: None,
-            kind: Kind::Postgres(PostgresAuthorizer {
-                database: PostgresSettings {
-                    url: database.url,
-                    authorities: database.ca.map(|ca| ca.certificates),
-                    pool_size,
-                    connect_timeout: terms.timeout,
-                    statement_timeout: terms.timeout,
-                },
-                query: query.value.into(),
-            }),
-            // Whoever has no connection to ask with waits for a turn, and not for a connection.
-            terms: Terms {
-                concurrency: if bounded { terms.concurrency } else { pool_size },
-                ..terms
-            },
-        },
-    })
+        query: query.value.into(),
+    });
+    // Whoever has no connection to ask with waits for a turn, and not for a connection.
+    let terms = Terms {
+        concurrency: if bounded { terms.concurrency } else { pool_size },
+        ..terms
+    };
+    Some(Part::new(told, facts, kind, terms))
 }
 
 fn database(

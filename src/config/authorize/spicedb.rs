@@ -7,8 +7,7 @@ use super::relations::{ID_ANSWER_BYTES, facts, limit, object, refuse_idle, requi
 use super::service::{TokenScheme, service};
 use super::{Part, Surrounding, Told, terms};
 use crate::authorizer::{
-    ANSWER_BYTES_MAX, AuthorizerSettings, Consistency, Kind, ServiceKind, SpiceDb, SpiceDbCheck,
-    SpiceDbLookup,
+    ANSWER_BYTES_MAX, Consistency, Kind, ServiceKind, SpiceDb, SpiceDbCheck, SpiceDbLookup,
 };
 
 pub(super) fn spicedb(reading: &mut Reading<'_>, entry: &Entry, _around: &Surrounding<'_>) -> Option<Part> {
@@ -34,22 +33,16 @@ pub(super) fn spicedb(reading: &mut Reading<'_>, entry: &Entry, _around: &Surrou
     let mut service = service?;
     let ids_max = lookup.as_ref().map_or(0, |lookup| lookup.ids_max);
     service.answer_bytes_max = ANSWER_BYTES_MAX + ids_max * ID_ANSWER_BYTES;
-    Some(Part {
-        told,
-        facts: facts(check.is_some(), lookup.is_some()),
-        settings: AuthorizerSettings {
-            name: None,
-            kind: Kind::Service(
-                ServiceKind::SpiceDb(SpiceDb {
-                    check,
-                    lookup,
-                    consistency: consistency?,
-                }),
-                service,
-            ),
-            terms: terms?,
-        },
-    })
+    let facts = facts(check.is_some(), lookup.is_some());
+    let kind = Kind::Service(
+        ServiceKind::SpiceDb(SpiceDb {
+            check,
+            lookup,
+            consistency: consistency?,
+        }),
+        service,
+    );
+    Some(Part::new(told, facts, kind, terms?))
 }
 
 fn read_check(reading: &mut Reading<'_>, node: &Node, told: &mut Told) -> Option<SpiceDbCheck> {
