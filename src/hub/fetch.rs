@@ -220,9 +220,7 @@ impl Connected {
         silence_max: Duration,
     ) -> Result<ResponseHeader, WireError> {
         self.connection.send(request, WRITE_TIMEOUT).await?;
-        let answer = self.connection.head(bodyless, silence_max).await?;
-        self.connection.expect(answer.body, answer.keeps);
-        Ok(answer.head)
+        self.connection.head(bodyless, silence_max).await
     }
 }
 

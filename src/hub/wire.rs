@@ -8,9 +8,9 @@ mod connection;
 mod head;
 pub mod pool;
 
-pub use body::Body;
+use body::Body;
 pub use connection::Connection;
-pub use head::AnswerHead;
+use head::AnswerHead;
 
 use std::io;
 

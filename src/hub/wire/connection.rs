@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::poll;
 use pingora_core::protocols::Stream;
+use pingora_http::ResponseHeader;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 
 use super::body::Next;
@@ -58,14 +59,15 @@ impl Connection {
             .map_err(WireError::Unanswered)
     }
 
-    /// Waits for an answer's header. An answer to a `bodyless` request has none but it.
+    /// Waits for an answer's header; its body is next. An answer to a `bodyless` request has none.
     ///
     /// # Errors
     /// When none comes, or what comes is none; nothing may come for `silence_max`.
-    pub async fn head(&mut self, bodyless: bool, silence_max: Duration) -> Result<AnswerHead, WireError> {
+    pub async fn head(&mut self, bodyless: bool, silence_max: Duration) -> Result<ResponseHeader, WireError> {
         loop {
             if let Some(answer) = AnswerHead::take(&mut self.come, bodyless)? {
-                return Ok(answer);
+                (self.body, self.keeps) = (answer.body, answer.keeps);
+                return Ok(answer.head);
             }
             let come = !self.come.is_empty();
             match self.more(0, silence_max).await {
@@ -76,11 +78,6 @@ impl Connection {
                 Err(error) => return Err(error),
             }
         }
-    }
-
-    /// The body that follows, as the header said.
-    pub fn expect(&mut self, body: Body, keeps: bool) {
-        (self.body, self.keeps) = (body, keeps);
     }
 
     /// The next piece of the body; `None` at its end.
