@@ -1,7 +1,7 @@
 //! A connection, which may be held by the session that speaks HTTP on it and by one who waits without a session.
 //!
-//! What a session writes is gathered until it flushes, so that an answer's header and body go out together. What
-//! comes while a session waits is read by whoever waits, and kept for it. At rest nothing is kept for either.
+//! What a session writes is gathered until it flushes, so that an answer's header and body go out together. At rest
+//! nothing is kept for it.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -11,7 +11,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_core::protocols::tls::SslDigest;
 use pingora_core::protocols::{
@@ -22,8 +21,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// How much is gathered before it is sent without a flush, in bytes.
 const UNSENT_BYTES_MAX: usize = 16 * 1024;
-/// How much is read at once before a session reads the rest, in bytes.
-const AHEAD_BYTES_MAX: usize = 4 * 1024;
 
 /// A connection. Its clones are the same connection, which is closed with the last of them.
 #[derive(Clone)]
@@ -32,8 +29,6 @@ pub struct Line(Arc<Mutex<Inner>>);
 struct Inner {
     stream: Stream,
     unsent: Vec<u8>,
-    /// Read for the session, which gets it next.
-    ahead: Bytes,
     /// Bytes that sessions have read since the current request began.
     taken: usize,
 }
@@ -44,7 +39,6 @@ impl Line {
         Self(Arc::new(Mutex::new(Inner {
             stream,
             unsent: Vec::new(),
-            ahead: Bytes::new(),
             taken: 0,
         })))
     }
@@ -62,12 +56,6 @@ impl Line {
             read.map(drop)
         })
         .await;
-    }
-
-    /// Resolves when something has come, or nothing will; keeps it for the session. Only the wait for it takes no
-    /// buffer, which is what a session's own would.
-    pub async fn arrived(&self) {
-        std::future::poll_fn(|cx| self.lock().poll_ahead(cx)).await;
     }
 
     /// A request begins with what is read from now on.
@@ -88,14 +76,6 @@ impl Line {
         std::future::poll_fn(|cx| Pin::new(&mut self.clone()).poll_flush(cx)).await
     }
 
-    /// The stream, if nobody else holds it and nothing that came is left over.
-    pub fn into_stream(self) -> Option<Stream> {
-        let inner = Arc::into_inner(self.0)?
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
-        inner.is_at_rest().then_some(inner.stream)
-    }
-
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -104,22 +84,6 @@ impl Line {
 impl Inner {
     fn reading(&mut self) -> Pin<&mut Stream> {
         Pin::new(&mut self.stream)
-    }
-
-    fn is_at_rest(&self) -> bool {
-        self.unsent.is_empty() && self.ahead.is_empty()
-    }
-
-    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.ahead.is_empty() {
-            return Poll::Ready(());
-        }
-        let mut bytes = [0; AHEAD_BYTES_MAX];
-        let mut read = ReadBuf::new(&mut bytes);
-        // An error comes again when the session reads.
-        drop(ready!(self.reading().poll_read(cx, &mut read)));
-        self.ahead = Bytes::copy_from_slice(read.filled());
-        Poll::Ready(())
     }
 
     /// Sends what was gathered, and keeps no room for more.
@@ -164,14 +128,9 @@ impl Inner {
 impl AsyncRead for Line {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut inner = self.lock();
-        if inner.ahead.is_empty() {
-            let before = buf.filled().len();
-            ready!(inner.reading().poll_read(cx, buf))?;
-            inner.taken += buf.filled().len() - before;
-            return Poll::Ready(Ok(()));
-        }
-        let length = inner.ahead.len().min(buf.remaining());
-        buf.put_slice(&inner.ahead.split_to(length));
+        let before = buf.filled().len();
+        ready!(inner.reading().poll_read(cx, buf))?;
+        inner.taken += buf.filled().len() - before;
         Poll::Ready(Ok(()))
     }
 }
