@@ -114,21 +114,18 @@ pub async fn kept(
     admitted: &Admitted,
     reply: &Reply<'_>,
 ) -> Written {
-    let now = state.clock.now().monotonic;
+    let now = state.clock.now();
     let mut head = shared(&stored.head, Some(stored.length), Source::Kept, admitted, reply);
-    let age = HeaderValue::from(stored.head.age(now).as_secs());
+    let age = HeaderValue::from(stored.head.age(now.monotonic).as_secs());
     head.insert_header(header::AGE, age)?;
     if reply.tells_source {
-        let told = format!("shapegate; hit; ttl={}", stored.left(now).as_secs());
+        let told = format!("shapegate; hit; ttl={}", stored.left(now.monotonic).as_secs());
         head.insert_header(&CACHE_STATUS, value_of(told.into()))?;
     }
     let mut body = &stored.body;
     if head.status == StatusCode::OK {
         let headers = &session.req_header().headers;
-        if let Some((coding, coded)) = state
-            .hub
-            .coded(&admitted.wanted(state.clock.now()), headers, stored)
-        {
+        if let Some((coding, coded)) = state.hub.coded(&admitted.wanted(now), headers, stored) {
             label_coded(&mut head, coding, coded)?;
             body = &coded.body;
         }
