@@ -226,22 +226,32 @@ impl<'a> Telling<'a> {
         let credentials = CredentialHeaders::of(&head.headers).with_cookies_refused(why);
         let identity = match methods.authenticate(&credentials, self.now())? {
             Authentication::Known(identity) => identity,
-            Authentication::Pending(_) if self.explainer.live.is_none() => {
+            Authentication::Pending(pending) => {
                 let why =
                     "its issuer's keys, or whoever knows the credential, would have to be asked: `--live`";
-                return Err(Verdict::Undecided(why.to_owned()));
-            }
-            Authentication::Pending(pending) => {
-                let clock = self.explainer.clock;
-                tokio::select! {
-                    identity = pending.identity(clock) => Some(identity?),
-                    never = fetch_keys(tenant, &**clock) => match never {},
-                }
+                let identity = pending.identity(self.explainer.clock);
+                Some(self.said(tenant, identity, why).await?)
             }
         };
         let told = identity.as_deref().map_or_else(|| "nobody".to_owned(), who);
         self.tell("identity", told);
         Ok(identity)
+    }
+
+    /// What somebody outside says, if anybody may be asked; `why` it is not known, otherwise.
+    async fn said<T>(
+        &self,
+        tenant: &Tenant,
+        saying: impl Future<Output = Result<T, Refusal>>,
+        why: &str,
+    ) -> Followed<T> {
+        if self.explainer.live.is_none() {
+            return Err(Verdict::Undecided(why.to_owned()));
+        }
+        tokio::select! {
+            said = saying => Ok(said?),
+            never = fetch_keys(tenant, &**self.explainer.clock) => match never {},
+        }
     }
 
     /// What authorisers say, or what was given in their place.
@@ -324,16 +334,10 @@ impl<'a> Telling<'a> {
         let credentials = CredentialHeaders::of(&head.headers);
         let token = match verifier.authenticate(&credentials, self.now())? {
             Verification::Known(token) => token,
-            Verification::Pending(_) if self.explainer.live.is_none() => {
-                let why = "its issuer's keys would have to be asked for: `--live`";
-                return Err(Verdict::Undecided(why.to_owned()));
-            }
             Verification::Pending(pending) => {
-                let clock = self.explainer.clock;
-                tokio::select! {
-                    token = pending.token(&**clock) => token?,
-                    never = fetch_keys(tenant, &**clock) => match never {},
-                }
+                let why = "its issuer's keys would have to be asked for: `--live`";
+                let token = pending.token(&**self.explainer.clock);
+                self.said(tenant, token, why).await?
             }
         };
         let now = self.now();
