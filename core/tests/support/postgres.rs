@@ -1,15 +1,17 @@
 //! A private Postgres: its own data, a Unix socket and no port, gone when nobody uses it any more.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, chown};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use postgres::{Client, NoTls, SimpleQueryMessage};
 use tempfile::TempDir;
+
+#[path = "installed_postgres.rs"]
+mod installed;
+
+use installed::{Owner, binaries};
 
 /// How often, at this interval, a server that starts is asked whether it is there.
 const ATTEMPTS_MAX: u32 = 300;
@@ -120,66 +122,6 @@ impl Drop for Server {
         let _ = Command::new("kill").args(["-INT", &id]).status();
         let _ = self.child.wait();
     }
-}
-
-/// Who runs the server: not root, which Postgres refuses.
-enum Owner {
-    Myself,
-    Other { user: u32, group: u32 },
-}
-
-impl Owner {
-    fn of(directory: &Path) -> Self {
-        if fs::metadata(directory).unwrap().uid() != 0 {
-            return Self::Myself;
-        }
-        let id = |flag| {
-            let output = Command::new("id").args([flag, "postgres"]).output().unwrap();
-            let number = String::from_utf8(output.stdout).unwrap().trim().parse::<u32>();
-            number.expect(
-                "root cannot run Postgres and there is no user `postgres`: install the package postgresql",
-            )
-        };
-        let (user, group) = (id("-u"), id("-g"));
-        chown(directory, Some(user), Some(group)).unwrap();
-        Self::Other { user, group }
-    }
-
-    fn command(&self, program: &Path, directory: &Path) -> Command {
-        let mut command = Command::new(program);
-        command.current_dir(directory).stdin(Stdio::null());
-        if let Self::Other { user, group } = self {
-            command.uid(*user).gid(*group);
-        }
-        command
-    }
-}
-
-/// The newest installed server's programs.
-fn binaries() -> PathBuf {
-    let versions = fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten();
-    let packaged = versions
-        .filter_map(|entry| {
-            entry
-                .file_name()
-                .to_str()?
-                .parse::<u32>()
-                .ok()
-                .map(|version| (version, entry.path()))
-        })
-        .map(|(version, path)| (version, path.join("bin")))
-        .filter(|(_, path)| path.join("initdb").exists())
-        .max();
-    let on_path = || {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).find(|path| path.join("initdb").exists())
-    };
-    packaged.map(|(_, path)| path).or_else(on_path).expect(
-        "these tests compare with a real Postgres: apt-get install postgresql, or put its initdb on PATH",
-    )
 }
 
 /// How Postgres takes a text.
