@@ -19,14 +19,8 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-cargo=${CARGO:-cargo}
-target=${CARGO_TARGET_DIR:-target}
-folder=$target/$profile
-[ "$profile" != dev ] || folder=$target/debug
+. scripts/program.sh
 out=${out:-$target/debian}
-# The same commit makes the same package.
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
-export SOURCE_DATE_EPOCH
 
 [ "$build" = no ] || "$cargo" build --locked --profile "$profile" --bin shapegate
 

@@ -21,16 +21,10 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-cargo=${CARGO:-cargo}
-target=${CARGO_TARGET_DIR:-target}
-folder=$target/$profile
-[ "$profile" != dev ] || folder=$target/debug
+. scripts/program.sh
 out=${out:-$target/dist}
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
 host=$(rustc -vV | sed -n 's/^host: //p')
-# The same commit makes the same list and archive.
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
-export SOURCE_DATE_EPOCH
 
 mkdir -p "$out"
 sbom=$(cd "$out" && pwd)/shapegate-$version.cdx.json
