@@ -32,6 +32,7 @@ mod opaque;
 pub mod provider;
 pub mod remote;
 pub mod sessions;
+mod verified;
 #[cfg(all(test, feature = "wycheproof"))]
 mod wycheproof;
 
@@ -74,6 +75,7 @@ use memory::KnownUser;
 use opaque::{Chosen, Opaque};
 use provider::{Ended, Provider};
 use remote::RemoteKeys;
+use verified::VerifiedTokens;
 
 /// Issuers of one tenant; more are refused.
 pub const ISSUERS_MAX: usize = 64;
@@ -189,13 +191,13 @@ pub struct IdentityWarning {
 
 /// The methods by which one tenant's users are known.
 ///
-/// New keys or rules are a new one of these, which remembers no token: what an old key vouched for ends with
-/// the old one. What a provider has said belongs to the provider.
+/// New keys or rules are a new one of these, which takes over what still counts ([`verified`]). What a provider
+/// has said belongs to the provider.
 pub struct IdentityMethods {
     issuers: HashMap<Arc<str>, Issuer>,
     opaque: Opaque,
     dev_user: Option<Arc<Identity>>,
-    memory: TokenMemory<KnownUser>,
+    verified: VerifiedTokens,
     signatures_checked: AtomicU64,
 }
 
@@ -229,13 +231,12 @@ impl IdentityMethods {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let memory = TokenMemory::new(sources.memory);
         Ok((
             Self {
                 issuers,
                 opaque,
                 dev_user,
-                memory,
+                verified: VerifiedTokens::new(sources.memory),
                 signatures_checked: AtomicU64::new(0),
             },
             warnings,
@@ -277,8 +278,8 @@ impl IdentityMethods {
     }
 
     fn token<'m>(&'m self, token: &'m [u8], now: Now) -> Result<Authentication<'m>, Refusal> {
-        if let Some(user) = self.memory.recall(token, now) {
-            return Ok(Authentication::Known(Some(Arc::clone(&user.identity))));
+        if let Some(identity) = self.recall(token, now) {
+            return Ok(Authentication::Known(Some(identity)));
         }
         match self.verify(token, now) {
             Ok(identity) => Ok(Authentication::Known(Some(identity))),
@@ -335,7 +336,7 @@ impl IdentityMethods {
     /// How many tokens are remembered, ended ones that were not yet noticed included.
     #[must_use]
     pub fn tokens_remembered(&self) -> usize {
-        self.memory.len()
+        self.verified.memory().len()
     }
 
     /// How many answers of providers are remembered.
@@ -359,9 +360,10 @@ impl IdentityMethods {
         let identity = Arc::new(identity);
         let user = KnownUser {
             identity: Arc::clone(&identity),
+            issuer: issuer.number(),
             standing,
         };
-        self.memory.remember(token, &Arc::new(user), now);
+        self.verified.memory().remember(token, &Arc::new(user), now);
         Ok(identity)
     }
 }

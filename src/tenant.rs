@@ -79,7 +79,8 @@ impl Snapshot {
         all
     }
 
-    /// Takes over the keys that issuers have published meanwhile, so that nobody waits for them again.
+    /// Takes over the keys that issuers have published meanwhile, so that nobody waits for them again, and the
+    /// tokens that were verified by what is configured as before.
     pub fn inherit_keys(&self, before: &Self) {
         for tenant in self.tenants() {
             let earlier = before.tenant(&tenant.id);
