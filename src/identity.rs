@@ -47,6 +47,7 @@ use shapegate_core::json::{self, JsonLimits};
 use shapegate_core::time::Now;
 use shapegate_core::value::Value;
 
+use crate::breaker::Watched;
 use crate::clock::Clock;
 
 pub use algorithm::{Algorithm, Family};
@@ -302,6 +303,11 @@ impl IdentityMethods {
     pub fn key_ages(&self, now: Now) -> impl Iterator<Item = (&str, Option<Duration>)> {
         self.published_keys()
             .map(move |keys| (keys.issuer(), keys.age(now)))
+    }
+
+    /// What keeps each provider from being asked while it fails again and again.
+    pub(crate) fn breakers(&self) -> impl Iterator<Item = Watched> {
+        self.opaque.providers().map(Provider::breaker)
     }
 
     /// Whether there is no method by which anybody could be known.

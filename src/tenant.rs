@@ -21,6 +21,7 @@ pub use shared::Shared;
 
 use crate::admin::Metrics;
 use crate::admin::decisions::{Asked, RouteCounts};
+use crate::breaker::Watched;
 use crate::config::{Cors, Selection};
 use crate::gatekeeper::Gatekeeper;
 use crate::hub::Upstream;
@@ -111,6 +112,7 @@ pub struct Tenant {
     cors: Cors,
     upstream: Arc<Upstream>,
     gatekeeper: Gatekeeper,
+    breakers: Vec<Watched>,
     unrouted: OnceLock<Arc<RouteCounts>>,
     signed: OnceLock<Arc<RouteCounts>>,
 }
@@ -152,6 +154,11 @@ impl Tenant {
     /// What it mints and verifies.
     pub fn gatekeeper(&self) -> &Gatekeeper {
         &self.gatekeeper
+    }
+
+    /// What keeps those whom it asks from being asked while they fail again and again.
+    pub fn breakers(&self) -> &[Watched] {
+        &self.breakers
     }
 
     /// Where requests are counted that find no route of it.
