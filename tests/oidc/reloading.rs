@@ -1,9 +1,9 @@
 //! Tokens that verified with published keys, while the configuration changes around them.
 
 use serde_json::json;
-use shapegate::identity::remote::REFRESH_INTERVAL;
+use shapegate::identity::remote::{REFRESH_INTERVAL, STALE_MAX_DEFAULT};
 
-use crate::provider::{NamedKey, Provider, key, set};
+use crate::provider::{Keys, NamedKey, Provider, key, set};
 use crate::support::patience::until;
 use crate::support::token::IDENTITY;
 use crate::world::{SHAPES, World, method};
@@ -109,4 +109,26 @@ async fn a_method_that_changes_keeps_its_keys_and_no_token() {
         assert_eq!(answer.status, status, "{more}: {}", answer.text());
         assert_ne!(checked(&world), 0, "{more}: it is verified anew");
     }
+}
+
+#[tokio::test]
+async fn keys_and_tokens_that_a_reload_kept_grow_old_as_they_would_have_without_it() {
+    let (provider, _, tokens) = provider().await;
+    let world = World::with(&provider).await;
+    both_served(&world, &tokens, "before").await;
+    provider.publish(Keys::Bytes(
+        b"HTTP/1.1 500 X\r\ncontent-length: 0\r\n\r\n".to_vec(),
+    ));
+    let half = STALE_MAX_DEFAULT / 2;
+    world.clock.advance(half);
+    let methods = method(&provider.issuer(), "");
+    world.gateway.reload(&format!("{IDENTITY}{methods}{OTHER_RULES}"));
+    both_served(&world, &tokens, "half an hour later").await;
+    world.clock.advance(half - std::time::Duration::from_millis(1));
+    both_served(&world, &tokens, "an hour later, nearly").await;
+    assert_eq!(checked(&world), 0);
+    world.clock.advance(std::time::Duration::from_millis(1));
+    world.gateway.origin.forget_received();
+    let answer = world.ask_while_time_passes(&tokens[0]).await;
+    world.assert_refused(&answer, 503, "identity_unavailable", "an hour later");
 }
