@@ -43,3 +43,5 @@ mod secrets;
 mod seeing;
 #[path = "config/tls.rs"]
 mod tls;
+#[path = "config/warned.rs"]
+mod warned;
