@@ -36,7 +36,7 @@ use self::session::Found;
 use self::store::{Keys, Outcome, Store};
 use crate::clock::Clock;
 use crate::config::ClusterSettings;
-use crate::revocation::{Entry, Full, Name, Revocations, Source};
+use crate::revocation::{Entry, Full, Name, Operators, Revocations, Source};
 
 pub use fault::Fault;
 pub use metrics::ClusterMetrics;
@@ -60,6 +60,7 @@ pub struct Cluster {
     settings: watch::Sender<Option<ClusterSettings>>,
     shared: Mutex<Shared>,
     revocations: Arc<Revocations>,
+    operators: Arc<Operators>,
     rates: Arc<SharedRates>,
     is_up: AtomicBool,
     /// There is something to write.
@@ -76,15 +77,27 @@ struct Shared {
     is_on: bool,
 }
 
-/// Who knows of a revocation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// This process alone: there is no cluster.
-    This,
+/// Who knows of a change of what is revoked, besides this process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Whether all gateways do; none where there is no cluster.
+    pub shared: Option<bool>,
+    /// Whether the state file does; none where it has nothing to do with it.
+    pub kept: Option<bool>,
+}
+
+impl Told {
     /// All gateways.
-    All,
+    pub const ALL: Self = Self::shared(true);
     /// This process alone, until Redis can be written to.
-    ThisForNow,
+    pub const THIS_FOR_NOW: Self = Self::shared(false);
+
+    const fn shared(so: bool) -> Self {
+        Self {
+            shared: Some(so),
+            kept: None,
+        }
+    }
 }
 
 /// Whether anything is shared.
@@ -103,6 +116,7 @@ impl Cluster {
     pub fn new(
         settings: Option<ClusterSettings>,
         revocations: Arc<Revocations>,
+        operators: Arc<Operators>,
         clock: Arc<dyn Clock>,
         metrics: ClusterMetrics,
     ) -> Self {
@@ -116,6 +130,7 @@ impl Cluster {
                 is_on,
             }),
             revocations,
+            operators,
             rates,
             is_up: AtomicBool::new(false),
             wake: Notify::new(),
@@ -152,11 +167,13 @@ impl Cluster {
         });
     }
 
-    /// From operators' own list to the shared one, or back.
+    /// From operators' own list to the shared one, or back. What is in a state file stays with this gateway: a
+    /// process that starts finds it there, whatever has become of it elsewhere.
     fn move_revocations(&self, to_shared: bool) {
         let mut shared = self.shared();
         let now = self.clock.now().wall;
         let moved = match (shared.is_on, to_shared) {
+            (false, true) if self.operators.keeps() => Ok(()),
             (false, true) => {
                 let entries = self.revocations.list(Source::Admin);
                 let moved = shared.ledger.revoke(entries, now).map(drop);
@@ -167,7 +184,7 @@ impl Cluster {
             }
             (true, false) => {
                 let entries: Vec<Entry> = shared.ledger.entries().cloned().collect();
-                self.revocations.add(Source::Admin, entries, now).map(|()| {
+                self.operators.add(entries).map(|()| {
                     shared.ledger = Ledger::default();
                     self.publish(&shared.ledger);
                 })
@@ -188,53 +205,73 @@ impl Cluster {
         let now = self.clock.now().wall;
         let fields = {
             let mut shared = self.shared();
-            if !shared.is_on {
-                self.revocations.add(Source::Admin, entries, now)?;
-                return Ok(Told::This);
+            if shared.is_on {
+                let revoked = shared.ledger.revoke(entries, now);
+                let fields = revoked.inspect_err(|_| self.revocations.metrics().full.inc())?;
+                self.publish(&shared.ledger);
+                Ok(fields)
+            } else {
+                let names: Vec<Name> = entries.iter().map(|entry| entry.name.clone()).collect();
+                self.operators.add(entries)?;
+                Err(names)
             }
-            let revoked = shared.ledger.revoke(entries, now);
-            let fields = revoked.inspect_err(|_| self.revocations.metrics().full.inc())?;
-            self.publish(&shared.ledger);
-            fields
         };
-        Ok(self.told(&fields).await)
+        Ok(match fields {
+            Ok(fields) => Told::shared(self.are_told(&fields).await),
+            Err(names) => Told {
+                shared: None,
+                kept: self.operators.keep(&names).await.map(|(kept, _)| kept),
+            },
+        })
     }
 
     /// Takes revocations back that operators made; how many there were.
     pub async fn take_back(&self, names: &[Name]) -> (usize, Told) {
         let now = self.clock.now().wall;
-        let (fields, own) = {
+        let (fields, mut own) = {
             let mut shared = self.shared();
-            let own = self.revocations.remove(Source::Admin, names, now);
-            if !shared.is_on {
-                return (own, Told::This);
-            }
-            let fields = shared.ledger.take_back(names, now);
-            self.publish(&shared.ledger);
+            let own = self.operators.remove(names);
+            let fields = shared.is_on.then(|| {
+                let fields = shared.ledger.take_back(names, now);
+                self.publish(&shared.ledger);
+                fields
+            });
             (fields, own)
         };
-        (fields.len().max(own), self.told(&fields).await)
+        let kept = self.operators.keep(names).await.map(|(kept, removed)| {
+            own.extend(removed);
+            kept
+        });
+        let Some(fields) = fields else {
+            return (own.len(), Told { shared: None, kept });
+        };
+        let told = Told {
+            shared: Some(self.are_told(&fields).await),
+            // Beside a cluster, what is shared is in no file.
+            kept: kept.filter(|_| !own.is_empty()),
+        };
+        (fields.len().max(own.len()), told)
     }
 
     /// Waits until all gateways are told, not for long.
-    async fn told(&self, fields: &[Field]) -> Told {
+    async fn are_told(&self, fields: &[Field]) -> bool {
         let mut settled = self.settled.subscribe();
         self.wake.notify_one();
         let waiting = async {
             while self.is_up.load(Ordering::Acquire) {
                 if self.shared().ledger.are_written(fields) {
-                    return Told::All;
+                    return true;
                 }
                 if settled.changed().await.is_err() {
                     break;
                 }
             }
-            Told::ThisForNow
+            false
         };
         let overdue = self.clock.now().monotonic.plus(SHARE_TIMEOUT);
         tokio::select! {
             told = waiting => told,
-            () = self.clock.sleep_until(overdue) => Told::ThisForNow,
+            () = self.clock.sleep_until(overdue) => false,
         }
     }
 
@@ -255,6 +292,11 @@ impl Cluster {
                 settings.url
             ),
         }
+    }
+
+    /// Follows the state file of this gateway's own revocations, until this is dropped.
+    pub async fn follow_operators(&self) {
+        self.operators.follow().await;
     }
 
     /// Shares what is to be shared, until this is dropped.

@@ -11,6 +11,9 @@ mod entry;
 pub mod file;
 mod index;
 mod metrics;
+mod operators;
+mod state;
+mod written;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +27,9 @@ use tokio::sync::watch;
 pub use entry::{Entry, Kind, Name, REASON_BYTES_MAX, VALUE_BYTES_MAX};
 pub use index::{ENTRIES_MAX, Full, Index};
 pub use metrics::RevocationMetrics;
+pub use operators::Operators;
+pub use state::{StateError, StateFile};
+pub use written::Written;
 
 /// Where revocations come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,6 +15,8 @@ mod admin;
 mod faults;
 #[path = "operations/health.rs"]
 mod health;
+#[path = "operations/keeping.rs"]
+mod keeping;
 #[path = "operations/limits.rs"]
 mod limits;
 #[path = "operations/manager.rs"]

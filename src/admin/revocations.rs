@@ -50,11 +50,11 @@ async fn add(state: &State, entries: Vec<Entry>) -> Reply {
     done("added", said.len(), told)
 }
 
-/// What was done; with a cluster, also whether all gateways are told.
+/// What was done; with a cluster, also whether all gateways are told, and with a state file, whether it is in there.
 fn done(what: &str, count: usize, told: Told) -> Reply {
     let mut members = Map::from_iter([(what.to_owned(), Value::from(count))]);
-    if told != Told::This {
-        members.insert("shared".to_owned(), Value::from(told == Told::All));
+    for (name, so) in [("shared", told.shared), ("kept", told.kept)] {
+        members.extend(so.map(|so| (name.to_owned(), Value::from(so))));
     }
     Reply::json(StatusCode::OK, &Value::Object(members))
 }

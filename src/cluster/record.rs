@@ -10,10 +10,9 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize};
 use shapegate_core::time::UnixMillis;
 
-use crate::revocation::{Entry, Kind, Name, REASON_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::revocation::{Entry, Name, Written};
 
 /// Longest record in Redis, in bytes: the longest ids in JSON, each of their characters escaped.
 pub const RECORD_BYTES_MAX: usize = 8 * 1024;
@@ -129,67 +128,6 @@ pub fn moment(text: &[u8]) -> Option<i64> {
     (text.get(digits.len()) == Some(&b' ') && at < AT_MAX).then_some(at)
 }
 
-/// An entry in JSON. Members that a later version adds are passed over: they narrow what is denied, and without
-/// them more is.
-#[derive(Serialize, Deserialize)]
-struct Written {
-    kind: String,
-    value: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    tenant: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    issuer: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    expires: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    issued_before: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-}
-
-impl Written {
-    fn of(entry: &Entry) -> Self {
-        let Name {
-            kind,
-            value,
-            tenant,
-            issuer,
-        } = &entry.name;
-        let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
-        let millis = |moment: Option<UnixMillis>| moment.map(|moment| moment.0);
-        Self {
-            kind: kind.as_str().to_owned(),
-            value: value.as_ref().to_owned(),
-            tenant: text(tenant),
-            issuer: text(issuer),
-            expires: millis(entry.expires),
-            issued_before: millis(entry.issued_before),
-            reason: text(&entry.reason),
-        }
-    }
-
-    fn entry(self) -> Option<Entry> {
-        let ids = [Some(&self.value), self.tenant.as_ref(), self.issuer.as_ref()];
-        let fits = ids.into_iter().flatten().all(|id| id.len() <= VALUE_BYTES_MAX)
-            && self
-                .reason
-                .as_ref()
-                .is_none_or(|reason| reason.len() <= REASON_BYTES_MAX);
-        let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == self.kind);
-        Some(Entry {
-            name: Name {
-                kind: kind.filter(|_| fits)?,
-                value: self.value.into(),
-                tenant: self.tenant.map(Into::into),
-                issuer: self.issuer.map(Into::into),
-            },
-            expires: self.expires.map(UnixMillis),
-            issued_before: self.issued_before.map(UnixMillis),
-            reason: self.reason.map(Into::into),
-        })
-    }
-}
-
 /// The name of a rate in Redis: a digest of its parts, which may be anybody's ids.
 pub fn digest_of(parts: &[&str]) -> String {
     let mut bytes = Vec::with_capacity(128);
@@ -208,6 +146,7 @@ pub fn digest_of(parts: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::revocation::{Kind, REASON_BYTES_MAX, VALUE_BYTES_MAX};
 
     fn entry(value: &str) -> Entry {
         Entry {

@@ -205,7 +205,7 @@ pub(super) fn read_beside(
 fn process(reading: &mut Reading<'_>, root: &Node) -> Option<ServerSettings> {
     let mut section = Section::open(reading, root, "the configuration")?;
     let revocations = section.get(reading, "revocations");
-    let revocations = revocations.map_or(Some(None), |entry| revocations::file(reading, &entry.value));
+    let revocations = revocations::revocations(reading, revocations.map(|entry| &entry.value));
     let seen = logs::seen(reading, &mut section);
     let nodes = ["server", "admin", "health", "limits"]
         .map(|key| section.get(reading, key).map(|entry| &entry.value));
@@ -225,7 +225,8 @@ fn process(reading: &mut Reading<'_>, root: &Node) -> Option<ServerSettings> {
         reading.refuse::<()>(entry.key_span, message, "remove it, or write `tenants`");
     }
     let mut server = server?;
-    server.revocations = revocations?;
+    let revocations = revocations?;
+    (server.revocations, server.revocation_state) = (revocations.file, revocations.state);
     (server.logs, server.metrics) = seen?;
     server.cluster = cluster.map_or((!wrong_cluster).then_some(None), |read| read.map(Some))?;
     Some(server)

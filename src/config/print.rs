@@ -192,6 +192,11 @@ fn server_defaults(root: &mut Out, server: &ServerSettings) {
             Out::Plain(server.metrics.series_max.to_string()),
         );
     });
+    if let Some(state) = &server.revocation_state {
+        put_in(root, "revocations", |out| {
+            put(out, "state", Out::Text(state.display().to_string()));
+        });
+    }
     if let Some(cluster) = &server.cluster {
         put_in(root, "cluster", |out| {
             put_in(out, "redis", |out| {

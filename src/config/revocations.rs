@@ -40,17 +40,72 @@ impl Surroundings for Nothing {
     }
 }
 
+/// What systemd sets to the folders of `StateDirectory=`.
+const STATE_FOLDER_VARIABLE: &str = "STATE_DIRECTORY";
+/// The state file's name in the first of them.
+const STATE_FILE_NAME: &str = "revocations.json";
+const HELP: &str =
+    "write `revocations: { file: revoked.yaml }`, `{ state: /var/lib/shapegate/revocations.json }`, or both";
+
+/// `revocations`, read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RevocationSettings {
+    /// What is revoked by whoever writes that file.
+    pub(super) file: Option<RevocationFile>,
+    /// Where what operators revoke is kept.
+    pub(super) state: Option<PathBuf>,
+}
+
 /// Reads `revocations`, and the file that it names; that must be there, so that a wrong path denies too much rather
-/// than nothing.
-pub(super) fn file(reading: &mut Reading<'_>, node: &Node) -> Option<Option<RevocationFile>> {
+/// than nothing. The state file is not read: it belongs to the process that serves.
+pub(super) fn revocations(reading: &mut Reading<'_>, node: Option<&Node>) -> Option<RevocationSettings> {
+    let in_folder = state_in_folder(reading);
+    let Some(node) = node else {
+        return Some(RevocationSettings {
+            file: None,
+            state: in_folder,
+        });
+    };
     let mut section = Section::open(reading, node, "revocations")?;
-    let named = section.require(reading, "file", "write `revocations: { file: revoked.yaml }`");
+    let [file, state] = ["file", "state"].map(|key| section.get(reading, key));
     section.finish(reading);
-    let Spanned { value, span } = reading.text(&named?.value, "file")?;
+    if !section.has("file") && !section.has("state") {
+        return reading.refuse(
+            node.span,
+            "`revocations` names neither a `file` nor a `state`",
+            HELP,
+        );
+    }
+    let file = file.map(|entry| read_file(reading, &entry.value));
+    let state = state.map_or(Some(in_folder), |entry| state_path(reading, &entry.value));
+    Some(RevocationSettings {
+        file: transposed(file)?,
+        state: state?,
+    })
+}
+
+/// A path, or `off`.
+fn state_path(reading: &mut Reading<'_>, node: &Node) -> Option<Option<PathBuf>> {
+    let text = reading.text(node, "state")?;
+    if text.value == "off" {
+        return Some(None);
+    }
+    Some(Some(reading.sources.resolve(text.span, &text.value)))
+}
+
+/// In the first of the folders that systemd keeps for this service.
+fn state_in_folder(reading: &Reading<'_>) -> Option<PathBuf> {
+    let folders = reading.surroundings.variable(STATE_FOLDER_VARIABLE)?;
+    let folder = folders.split(':').next().filter(|folder| !folder.is_empty())?;
+    Some(PathBuf::from(folder).join(STATE_FILE_NAME))
+}
+
+fn read_file(reading: &mut Reading<'_>, node: &Node) -> Option<RevocationFile> {
+    let Spanned { value, span } = reading.text(node, "file")?;
     let path = reading.sources.resolve(span, &value);
     let file = reading.file_at(path.clone(), span, yaml::FILE_BYTES_MAX)?;
     match revocations_of(&path, file.content.bytes) {
-        Ok(entries) => Some(Some(RevocationFile { path, entries })),
+        Ok(entries) => Some(RevocationFile { path, entries }),
         Err(problems) => {
             let message = format!("the file of revocations is wrong:\n{}", problems.trim_end());
             reading.refuse(span, message, "mend that file")

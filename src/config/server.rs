@@ -50,6 +50,8 @@ pub struct ServerSettings {
     pub metrics: MetricsSettings,
     /// What is revoked.
     pub revocations: Option<RevocationFile>,
+    /// Where what operators revoke is kept.
+    pub revocation_state: Option<PathBuf>,
     /// What is shared with other gateways.
     pub cluster: Option<ClusterSettings>,
     /// How it goes away.
@@ -136,6 +138,7 @@ pub(super) fn server(
         logs: JournalSettings::default(),
         metrics: MetricsSettings::default(),
         revocations: None,
+        revocation_state: None,
         cluster: None,
         limits: limits?,
     })

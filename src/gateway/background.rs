@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures_util::future::join3;
+use futures_util::future::join4;
 use tokio::task::JoinHandle;
 
 use super::resolving;
@@ -13,7 +13,8 @@ use crate::tenant::Tenant;
 /// Runs what the process and each tenant of the snapshot in use need, until this is dropped.
 pub async fn run(state: &Arc<State>) {
     let cluster = Box::pin(state.cluster.run());
-    join3(resolving::run(state), keep_keys_fresh(state), cluster).await;
+    let operators = Box::pin(state.cluster.follow_operators());
+    join4(resolving::run(state), keep_keys_fresh(state), cluster, operators).await;
 }
 
 async fn keep_keys_fresh(state: &Arc<State>) {

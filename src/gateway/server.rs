@@ -43,7 +43,7 @@ use crate::process::sockets::UNIX_MODE;
 use crate::process::successor::Program;
 use crate::process::{Arrival, ListenError, Socket, Sockets, open_files};
 use crate::reload::{Fleet, Reloader, survive_hangups};
-use crate::revocation::{self, Revocations, Source};
+use crate::revocation::{self, Operators, Revocations, Source, StateError, StateFile};
 use crate::tenant::Snapshot;
 
 /// Requests on one downstream connection before it is closed, so that what it grew is given back.
@@ -68,6 +68,9 @@ pub enum ServeError {
     /// An address is taken.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// What operators revoked is not known.
+    #[error("{0}. Nobody is served before it is known what is revoked: `revocations.state`")]
+    State(#[from] StateError),
     /// Pingora refuses to start.
     #[error("the server cannot be set up: {0}")]
     Setup(String),
@@ -127,6 +130,9 @@ pub fn state(
         let replaced = revocations.replace(Source::File, entries, clock.now().wall);
         replaced.map_err(|error| ServeError::Setup(error.to_string()))?;
     }
+    let revocations = Arc::new(revocations);
+    let kept = settings.revocation_state.clone().map(StateFile::new);
+    let operators = Operators::open(Arc::clone(&revocations), kept, Arc::clone(&clock))?;
     let journal = Journal::open(&settings.logs, metrics.journal.clone())
         .map_err(|error| ServeError::Setup(format!("a log cannot be opened: {error}")))?;
     let start = getrandom::u64().map_err(|error| ServeError::Setup(error.to_string()))?;
@@ -147,7 +153,8 @@ pub fn state(
                 header_bytes_max: limits.header_bytes_max,
                 headers_max: HEADERS_MAX,
             },
-            revocations: Arc::new(revocations),
+            revocations,
+            operators: Arc::new(operators),
             journal,
             cluster: settings.cluster.clone(),
             hub_bytes_max: limits.hub_bytes_max,

@@ -23,7 +23,7 @@ use crate::hub::{Fetch, Hub, LoadSettings, Upstream};
 use crate::journal::Journal;
 use crate::limits::{LimitSettings, Limits};
 use crate::reload::Standing;
-use crate::revocation::Revocations;
+use crate::revocation::{Operators, Revocations};
 use crate::tenant::Snapshot;
 
 /// Decisions remembered; each is a few hundred bytes.
@@ -99,6 +99,8 @@ pub struct Parts {
     pub head_limits: HeadLimits,
     /// What is revoked.
     pub revocations: Arc<Revocations>,
+    /// What operators revoke.
+    pub operators: Arc<Operators>,
     /// The logs of requests.
     pub journal: Journal,
     /// What is shared with other gateways.
@@ -166,6 +168,7 @@ impl State {
             body_limits,
             head_limits,
             revocations,
+            operators,
             journal,
             cluster,
             hub_bytes_max,
@@ -179,7 +182,7 @@ impl State {
         let hub_metrics = metrics.hub.clone();
         let hub = Hub::new(hub_fetch, hub_clock, hub_metrics, hub_bytes_max, loads, codings);
         let (deny, counted) = (Arc::clone(&revocations), metrics.cluster.clone());
-        let cluster = Cluster::new(cluster, deny, Arc::clone(&clock), counted);
+        let cluster = Cluster::new(cluster, deny, operators, Arc::clone(&clock), counted);
         let limits = Limits::new(limits, Arc::clone(&clock), metrics.limits.clone());
         let limits = limits.shared_by(cluster.rates());
         let authorizers = crate::authorizer::Asking::new(Arc::clone(&clock), metrics.authorizers.clone());

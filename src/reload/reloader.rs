@@ -213,7 +213,8 @@ fn differing(before: &ServerSettings, now: &ServerSettings) -> Vec<&'static str>
         ("admin.token", token(before) != token(now)),
         (
             "revocations",
-            format!("{:?}", before.revocations) != format!("{:?}", now.revocations),
+            format!("{:?}{:?}", before.revocations, before.revocation_state)
+                != format!("{:?}{:?}", now.revocations, now.revocation_state),
         ),
         ("logs", before.logs != now.logs),
         ("metrics", before.metrics != now.metrics),

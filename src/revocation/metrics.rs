@@ -14,6 +14,8 @@ pub struct RevocationMetrics {
     pub full: IntCounter,
     /// 1 while the file cannot be read and the list of before is in use.
     pub file_failed: IntGauge,
+    /// 1 while what operators revoked is in force and not in the state file.
+    pub state_failed: IntGauge,
 }
 
 impl RevocationMetrics {
@@ -49,6 +51,10 @@ impl RevocationMetrics {
                 "revocations_file_failed",
                 "1 while the file of revocations cannot be read and an older list is in force.",
             ))?,
+            state_failed: IntGauge::with_opts(opts(
+                "revocations_state_failed",
+                "1 while revocations of operators are in force and not kept in the state file: a restart forgets them.",
+            ))?,
         })
     }
 
@@ -60,7 +66,8 @@ impl RevocationMetrics {
         registry.register(Box::new(self.entries.clone()))?;
         registry.register(Box::new(self.denied.clone()))?;
         registry.register(Box::new(self.full.clone()))?;
-        registry.register(Box::new(self.file_failed.clone()))
+        registry.register(Box::new(self.file_failed.clone()))?;
+        registry.register(Box::new(self.state_failed.clone()))
     }
 
     pub(super) fn denied(&self, kind: Kind) {

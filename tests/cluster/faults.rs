@@ -40,13 +40,13 @@ async fn redis_killed_leaves_both_serving_and_what_is_known_holds_and_goes_back_
             "{text}"
         );
     }
-    assert_eq!(revoke(&here, subject("user_of_2")).await, Told::ThisForNow);
+    assert_eq!(revoke(&here, subject("user_of_2")).await, Told::THIS_FOR_NOW);
     assert_eq!(asks(&here, 2).await.0, 403);
     assert_eq!(asks(&there, 2).await.0, 200, "nobody could tell it");
     assert_eq!(metric(&here, "shapegate_cluster_unwritten"), Some(1.0));
     assert_eq!(
         take_back(&there, &subject("user_of_1")).await,
-        (1, Told::ThisForNow)
+        (1, Told::THIS_FOR_NOW)
     );
 
     redis.resume().await;
@@ -76,7 +76,7 @@ async fn a_gateway_that_starts_without_redis_serves_and_shares_once_it_comes() {
     gateway.state.cluster.catch_up().await;
     gateway.run_beside();
     assert_eq!(asks(&gateway, 1).await.0, 200);
-    assert_eq!(revoke(&gateway, subject("user_of_1")).await, Told::ThisForNow);
+    assert_eq!(revoke(&gateway, subject("user_of_1")).await, Told::THIS_FOR_NOW);
     assert_eq!(asks(&gateway, 1).await.0, 403);
     redis.resume().await;
     together(&gateway).await;
@@ -108,7 +108,7 @@ async fn a_redis_that_is_emptied_is_filled_again() {
             assert_eq!(gateway.state.cluster.standing(), Standing::Together);
         }
     }
-    assert_eq!(revoke(&there, subject("user_of_3")).await, Told::All);
+    assert_eq!(revoke(&there, subject("user_of_3")).await, Told::ALL);
     denies(&here, &["user_of_1", "user_of_2", "user_of_3"]).await;
 }
 
@@ -171,7 +171,7 @@ async fn a_redis_that_takes_connections_and_never_answers_keeps_nobody_waiting_f
     let gateway = Gateway::start(&limited(&url)).await;
     gateway.run_beside();
     assert_eq!(asks(&gateway, 1).await.0, 200);
-    assert_eq!(revoke(&gateway, subject("user_of_1")).await, Told::ThisForNow);
+    assert_eq!(revoke(&gateway, subject("user_of_1")).await, Told::THIS_FOR_NOW);
     assert_eq!(asks(&gateway, 1).await.0, 403);
 }
 
@@ -280,7 +280,7 @@ async fn a_connection_by_tls_is_made_to_who_has_the_right_certificate_alone() {
     let right = Gateway::start(&text("localhost", &trusting)).await;
     right.run_beside();
     together(&right).await;
-    assert_eq!(revoke(&right, subject("user_of_1")).await, Told::All);
+    assert_eq!(revoke(&right, subject("user_of_1")).await, Told::ALL);
     for wrong in [text("127.0.0.1", &trusting), text("localhost", "")] {
         let gateway = Gateway::before(origin(), &wrong, Arc::new(SystemClock)).await;
         gateway.state.cluster.catch_up().await;
@@ -308,8 +308,8 @@ async fn a_user_who_may_do_what_is_documented_and_no_more_is_enough() {
     let url = format!("redis://shapegate:password@{}/1", redis.address);
     gateway.state.cluster.set(Some(settings(&url)));
     together(&gateway).await;
-    assert_eq!(revoke(&gateway, subject("a")).await, Told::All);
-    assert_eq!(take_back(&gateway, &subject("a")).await, (1, Told::All));
+    assert_eq!(revoke(&gateway, subject("a")).await, Told::ALL);
+    assert_eq!(take_back(&gateway, &subject("a")).await, (1, Told::ALL));
     assert_eq!(asks(&gateway, 1).await.0, 200);
     assert_eq!(
         metric(&gateway, "shapegate_cluster_rates_total{outcome=\"unanswered\"}"),
@@ -330,5 +330,5 @@ async fn a_unix_socket_does_as_well() {
     let gateway = Gateway::start(&text).await;
     gateway.run_beside();
     together(&gateway).await;
-    assert_eq!(revoke(&gateway, subject("user_of_1")).await, Told::All);
+    assert_eq!(revoke(&gateway, subject("user_of_1")).await, Told::ALL);
 }

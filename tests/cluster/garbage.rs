@@ -75,7 +75,7 @@ async fn garbage_in_place_of_a_record_is_put_right_and_revokes_nothing_less() {
             assert_eq!(asks(gateway, 1).await.0, 403);
         }
     }
-    assert_eq!(take_back(&there, &subject("user_of_1")).await, (1, Told::All));
+    assert_eq!(take_back(&there, &subject("user_of_1")).await, (1, Told::ALL));
     denies(&here, &[]).await;
 }
 
@@ -100,7 +100,7 @@ async fn records_that_are_nobodys_are_passed_over_and_counted() {
     let there = gateway(&redis).await;
     assert_eq!(denied(&there), ["user_of_1"]);
     assert_eq!(metric(&there, "shapegate_cluster_unreadable"), Some(5.0));
-    assert_eq!(revoke(&there, subject("user_of_2")).await, Told::All);
+    assert_eq!(revoke(&there, subject("user_of_2")).await, Told::ALL);
     denies(&here, &["user_of_1", "user_of_2"]).await;
     let left: i64 = redis.ask(&["HLEN", RECORDS]).await;
     assert_eq!(left, 7, "nobody removes what is not ours");
@@ -120,7 +120,7 @@ async fn keys_of_another_type_leave_what_is_known_and_once_they_are_gone_all_is_
             assert_eq!(denied(gateway), ["user_of_1"]);
             assert_eq!(asks(gateway, 1).await.0, 403);
         }
-        assert_eq!(revoke(&here, subject(key)).await, Told::ThisForNow);
+        assert_eq!(revoke(&here, subject(key)).await, Told::THIS_FOR_NOW);
         let () = redis.ask(&["DEL", key]).await;
         together(&here).await;
         together(&there).await;
@@ -158,6 +158,6 @@ async fn changes_that_are_nobodys_change_nothing() {
         .await;
         assert_eq!(denied(gateway), ["user_of_1"]);
     }
-    assert_eq!(revoke(&there, subject("user_of_2")).await, Told::All);
+    assert_eq!(revoke(&there, subject("user_of_2")).await, Told::ALL);
     denies(&here, &["user_of_1", "user_of_2"]).await;
 }

@@ -23,7 +23,7 @@ async fn what_is_revoked_at_one_gateway_ends_polls_and_streams_at_another() {
     let mut poll = polling(&there, &place, &token).await;
     let mut stream = streaming(&there, &place, &token).await;
     let mut other = polling(&there, &synced(&there, &member(2)).await, &member(2)).await;
-    assert_eq!(revoke(&here, subject("user_of_1")).await, Told::All);
+    assert_eq!(revoke(&here, subject("user_of_1")).await, Told::ALL);
     assert_nothing_new(&soon(poll.answer()).await.unwrap(), &place);
     assert_eq!(soon(stream.chunk()).await, Some(Vec::new()), "a clean end");
     held(&there, 1).await;
@@ -53,7 +53,7 @@ async fn every_kind_and_every_limit_of_a_revocation_comes_to_the_others_as_it_wa
         entry(Kind::Subject, "a"),
         entry(Kind::Tenant, "a"),
     ];
-    assert_eq!(here.state.cluster.revoke(all.clone()).await, Ok(Told::All));
+    assert_eq!(here.state.cluster.revoke(all.clone()).await, Ok(Told::ALL));
     until("all are there", || denied(&there).len() == all.len()).await;
     let mut came: Vec<Entry> = there.state.revocations.list(Source::Cluster);
     for list in [&mut came, &mut all] {
@@ -69,10 +69,10 @@ async fn any_gateway_takes_back_what_another_revoked() {
     let (here, there) = two(&redis).await;
     revoke(&here, subject("user_of_1")).await;
     denies(&there, &["user_of_1"]).await;
-    assert_eq!(take_back(&there, &subject("user_of_1")).await, (1, Told::All));
+    assert_eq!(take_back(&there, &subject("user_of_1")).await, (1, Told::ALL));
     denies(&here, &[]).await;
     assert_eq!(asks(&here, 1).await.0, 200);
-    assert_eq!(take_back(&here, &subject("user_of_1")).await, (0, Told::All));
+    assert_eq!(take_back(&here, &subject("user_of_1")).await, (0, Told::ALL));
     revoke(&there, subject("user_of_1")).await;
     denies(&here, &["user_of_1"]).await;
 }
@@ -125,14 +125,14 @@ async fn what_is_revoked_goes_along_when_the_cluster_changes() {
     let moving = Gateway::start(&users()).await;
     moving.run_beside();
     let witness = gateway(&second).await;
-    assert_eq!(revoke(&moving, subject("before")).await, Told::This);
+    assert_eq!(revoke(&moving, subject("before")).await, Told::default());
     assert_eq!(moving.state.cluster.standing(), Standing::Alone);
 
     moving.state.cluster.set(Some(settings(&first.url())));
     denies(&moving, &["before"]).await;
     together(&moving).await;
     assert_eq!(moving.state.revocations.list(Source::Admin), []);
-    assert_eq!(revoke(&moving, subject("at the first")).await, Told::All);
+    assert_eq!(revoke(&moving, subject("at the first")).await, Told::ALL);
     assert_eq!(first.ask::<i64>(&["HLEN", "shapegate:revocations"]).await, 2);
 
     revoke(&witness, subject("at the second")).await;
@@ -152,7 +152,7 @@ async fn what_is_revoked_goes_along_when_the_cluster_changes() {
         .collect();
     kept.sort();
     assert_eq!((denied(&moving), kept), (vec![], all.map(str::to_owned).to_vec()));
-    assert_eq!(take_back(&moving, &subject("before")).await, (1, Told::This));
+    assert_eq!(take_back(&moving, &subject("before")).await, (1, Told::default()));
     assert_eq!(denied(&witness), all, "the others' list is theirs");
 }
 
@@ -174,7 +174,7 @@ async fn clusters_of_different_prefixes_or_databases_know_nothing_of_each_other(
     }
     revoke(&here, subject("user_of_1")).await;
     for other in &others {
-        assert_eq!(revoke(other, subject("mark")).await, Told::All);
+        assert_eq!(revoke(other, subject("mark")).await, Told::ALL);
         assert_eq!(denied(other), ["mark"]);
     }
     assert_eq!(denied(&here), ["user_of_1"]);
@@ -188,7 +188,7 @@ async fn what_has_expired_is_removed_by_any_gateway_and_revokes_nothing() {
         expires: Some(UnixMillis(here.state.clock.now().wall.0 - 1)),
         ..subject("user_of_1")
     };
-    assert_eq!(revoke(&here, past).await, Told::All);
+    assert_eq!(revoke(&here, past).await, Told::ALL);
     revoke(&here, subject("user_of_2")).await;
     denies(&there, &["user_of_2"]).await;
     assert_eq!(asks(&here, 1).await.0, 200);

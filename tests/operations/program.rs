@@ -38,6 +38,8 @@ pub struct Setup {
     pub rest: String,
     /// The most files that it may have open; as many as this process without one.
     pub open_files: Option<u32>,
+    /// The largest file that it may write, in bytes; as large as this process without one.
+    pub file_bytes_max: Option<u32>,
     /// Variables besides the secrets.
     pub variables: Vec<(&'static str, String)>,
 }
@@ -52,6 +54,7 @@ impl Setup {
             admin_more: String::new(),
             rest: format!("{IDENTITY}{USERS}"),
             open_files: None,
+            file_bytes_max: None,
             variables: Vec::new(),
         }
     }
@@ -85,13 +88,7 @@ impl Setup {
     pub async fn start_with(self, origin: Origin, text: &str) -> Program {
         let config = self.path("shapegate.yaml");
         fs::write(&config, text).expect("a file");
-        let output = File::create(self.path("output")).expect("a file");
-        let child = limited(command("serve", &config), self.open_files)
-            .envs(self.variables.iter().map(|(name, value)| (name, value)))
-            .stdout(output.try_clone().expect("a file"))
-            .stderr(output)
-            .spawn()
-            .expect("the program");
+        let child = self.spawn();
         let mut program = Program {
             setup: self,
             origin,
@@ -101,15 +98,33 @@ impl Setup {
         program.until_ready().await;
         program
     }
+
+    fn spawn(&self) -> Child {
+        let output = File::create(self.path("output")).expect("a file");
+        limited(command("serve", &self.path("shapegate.yaml")), self)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stdout(output.try_clone().expect("a file"))
+            .stderr(output)
+            .spawn()
+            .expect("the program")
+    }
 }
 
-/// The same command with a limit of open files.
-fn limited(command: Command, open_files: Option<u32>) -> Command {
-    let Some(open_files) = open_files else {
+/// The same command with a limit of open files, or of their sizes. Above the latter, writing fails as on a disk that is
+/// full.
+fn limited(command: Command, setup: &Setup) -> Command {
+    let mut limits = String::new();
+    if let Some(open_files) = setup.open_files {
+        limits.push_str(&format!("ulimit -n {open_files} && "));
+    }
+    if let Some(bytes) = setup.file_bytes_max {
+        limits.push_str(&format!("trap '' XFSZ && ulimit -S -f {} && ", bytes / 512));
+    }
+    if limits.is_empty() {
         return command;
-    };
+    }
     let mut limited = Command::new("sh");
-    limited.args(["-c", &format!("ulimit -n {open_files} && exec \"$0\" \"$@\"")]);
+    limited.args(["-c", &format!("{limits}exec \"$0\" \"$@\"")]);
     limited.arg(command.get_program()).args(command.get_args());
     limited.envs(
         command
@@ -216,6 +231,14 @@ impl Program {
         let id = id.unwrap_or_else(|| panic!("no process in {words}"));
         self.successors.push(id);
         Ok(id)
+    }
+
+    /// Ends it as a fault of the machine would, and starts it anew on what is left.
+    pub async fn kill_and_start_again(&mut self) {
+        self.child.kill().expect("a child");
+        self.child.wait().expect("a child");
+        self.child = self.setup.spawn();
+        self.until_ready().await;
     }
 
     /// Sends a signal to the process that serves.

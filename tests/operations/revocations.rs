@@ -1,7 +1,10 @@
 //! Revocations as operators write them: to the admin listener, and into a watched file.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
+
+use tokio::net::TcpStream;
 
 use crate::program::{Program, Setup, USERS};
 use crate::support::gateway::get;
@@ -9,8 +12,8 @@ use crate::support::patience::soon;
 use crate::support::raw::{Answer, Raw};
 use crate::support::token::{IDENTITY, member};
 
-const TOKEN: &str = "the-admin-token-of-the-tests-canary";
-const TARGET: &str = "/api/shapes/users?offset=-1";
+pub const TOKEN: &str = "the-admin-token-of-the-tests-canary";
+pub const TARGET: &str = "/api/shapes/users?offset=-1";
 
 /// A program whose operators have a token.
 async fn program(more: &str) -> Program {
@@ -21,20 +24,33 @@ async fn program(more: &str) -> Program {
     setup.start().await
 }
 
-async fn ask(program: &Program, method: &str, token: Option<&str>, headers: &str, body: &str) -> Answer {
+pub async fn ask(program: &Program, method: &str, token: Option<&str>, headers: &str, body: &str) -> Answer {
+    let answer = ask_at(program.setup.admin, method, token, headers, body).await;
+    answer.expect("an answer")
+}
+
+/// The same of a process that may be killed meanwhile.
+pub async fn ask_at(
+    admin: SocketAddr,
+    method: &str,
+    token: Option<&str>,
+    headers: &str,
+    body: &str,
+) -> Option<Answer> {
     let token = token.map(|token| format!("authorization: Bearer {token}\r\n"));
     let request = format!(
         "{method} /revocations HTTP/1.1\r\nhost: localhost\r\n{}{headers}content-length: {}\r\n\r\n{body}",
         token.unwrap_or_default(),
         body.len()
     );
-    let mut client = Raw::connect(program.setup.admin).await;
-    soon(client.ask(request)).await
+    let mut client = Raw::over(TcpStream::connect(admin).await.ok()?);
+    client.try_send(request).await;
+    soon(client.answer()).await
 }
 
-const JSON: &str = "content-type: application/json\r\n";
+pub const JSON: &str = "content-type: application/json\r\n";
 
-async fn post(program: &Program, body: &str) -> Answer {
+pub async fn post(program: &Program, body: &str) -> Answer {
     ask(program, "POST", Some(TOKEN), JSON, body).await
 }
 
