@@ -13,15 +13,17 @@
 
 mod bounded;
 mod connection;
+mod exchange;
 mod fault;
 mod ledger;
 mod metrics;
 mod rates;
 mod record;
 mod session;
+mod standing;
 mod store;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,9 +33,8 @@ use tokio::sync::{Notify, watch};
 use self::connection::{Connection, within};
 use self::ledger::Ledger;
 use self::rates::Link;
-use self::record::{Field, Record};
-use self::session::Found;
-use self::store::{Keys, Outcome, Store};
+use self::record::Field;
+use self::store::{Keys, Store};
 use crate::clock::Clock;
 use crate::config::ClusterSettings;
 use crate::revocation::{Entry, Full, Name, Operators, Revocations, Source};
@@ -41,6 +42,7 @@ use crate::revocation::{Entry, Full, Name, Operators, Revocations, Source};
 pub use fault::Fault;
 pub use metrics::ClusterMetrics;
 pub use rates::{Grant, SharedRates};
+pub use standing::{Overview, Standing, Told};
 
 /// How long a process that starts waits for the list before it serves without it.
 const START_TIMEOUT: Duration = Duration::from_secs(3);
@@ -63,6 +65,8 @@ pub struct Cluster {
     operators: Arc<Operators>,
     rates: Arc<SharedRates>,
     is_up: AtomicBool,
+    /// Since when it is so, in milliseconds since 1970.
+    since: AtomicI64,
     /// There is something to write.
     wake: Notify,
     /// Something was written, or cannot be.
@@ -77,40 +81,6 @@ struct Shared {
     is_on: bool,
 }
 
-/// Who knows of a change of what is revoked, besides this process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Told {
-    /// Whether all gateways do; none where there is no cluster.
-    pub shared: Option<bool>,
-    /// Whether the state file does; none where it has nothing to do with it.
-    pub kept: Option<bool>,
-}
-
-impl Told {
-    /// All gateways.
-    pub const ALL: Self = Self::shared(true);
-    /// This process alone, until Redis can be written to.
-    pub const THIS_FOR_NOW: Self = Self::shared(false);
-
-    const fn shared(so: bool) -> Self {
-        Self {
-            shared: Some(so),
-            kept: None,
-        }
-    }
-}
-
-/// Whether anything is shared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// There is no cluster.
-    Alone,
-    /// All is shared.
-    Together,
-    /// There is a cluster, and it cannot be used.
-    Apart,
-}
-
 impl Cluster {
     /// Nothing is shared before [`Cluster::run`].
     pub fn new(
@@ -123,8 +93,10 @@ impl Cluster {
         metrics.set_up(settings.as_ref().map(|_| false));
         let rates = Arc::new(SharedRates::new(Arc::clone(&clock), metrics.clone()));
         let is_on = settings.is_some();
+        let since = AtomicI64::new(clock.now().wall.0);
         Self {
             settings: watch::Sender::new(settings),
+            since,
             shared: Mutex::new(Shared {
                 ledger: Ledger::default(),
                 is_on,
@@ -145,15 +117,6 @@ impl Cluster {
         Arc::clone(&self.rates)
     }
 
-    /// Whether anything is shared now.
-    pub fn standing(&self) -> Standing {
-        match (self.is_up.load(Ordering::Acquire), self.shared().is_on) {
-            (_, false) => Standing::Alone,
-            (true, true) => Standing::Together,
-            (false, true) => Standing::Apart,
-        }
-    }
-
     /// Another cluster from now on, or none. What is revoked stays so: it is taken along.
     pub fn set(&self, settings: Option<ClusterSettings>) {
         self.move_revocations(settings.is_some());
@@ -161,6 +124,7 @@ impl Cluster {
             let differs = *current != settings;
             if differs {
                 self.metrics.set_up(settings.as_ref().map(|_| false));
+                self.since.store(self.clock.now().wall.0, Ordering::Release);
                 *current = settings;
             }
             differs
@@ -348,97 +312,6 @@ impl Cluster {
         }
     }
 
-    /// Takes what is in Redis; `whole`: what is not in it was lost.
-    fn take_all(&self, found: Found, whole: bool) {
-        let mut shared = self.shared();
-        if !shared.is_on {
-            return;
-        }
-        let there = found.fields();
-        let none_of_ours = found.unreadable.len() + found.foreign;
-        self.complain_of(none_of_ours);
-        for (field, at) in &found.unreadable {
-            shared.ledger.outbid(field, *at);
-        }
-        if whole {
-            shared.ledger.lost_all_but(&there);
-        }
-        self.merge(&mut shared.ledger, found.records);
-    }
-
-    /// Tells of what is in the list and is nothing of ours, once.
-    fn complain_of(&self, records: usize) {
-        let records = i64::try_from(records).unwrap_or(i64::MAX);
-        if records > 0 && records != self.metrics.unreadable.get() {
-            log::warn!("{records} records of the cluster's list of revocations are none, and passed over");
-        }
-        self.metrics.unreadable.set(records);
-    }
-
-    /// Takes what has changed in Redis.
-    fn take(&self, records: Vec<(Field, Record)>) {
-        let mut shared = self.shared();
-        if shared.is_on && !records.is_empty() {
-            self.merge(&mut shared.ledger, records);
-        }
-    }
-
-    fn merge(&self, ledger: &mut Ledger, records: Vec<(Field, Record)>) {
-        let now = self.clock.now().wall;
-        let (mut changed, mut refused) = (false, 0_u64);
-        for (field, record) in records {
-            match ledger.merge(field, record, now) {
-                Ok(change) => changed |= change,
-                Err(Full) => refused += 1,
-            }
-        }
-        if refused > 0 {
-            self.revocations.metrics().full.inc_by(refused);
-            log::error!("{refused} revocations of the cluster are not taken: {Full}");
-        }
-        if changed {
-            self.publish(ledger);
-        }
-        self.count_unwritten(ledger);
-        self.wake.notify_one();
-    }
-
-    /// Some of what Redis lacks.
-    fn unwritten(&self, count_max: usize) -> Vec<(Field, Record)> {
-        self.shared().ledger.unwritten(count_max)
-    }
-
-    /// Takes note of what became of what was to be written.
-    fn settle(&self, records: Vec<(Field, Record)>, outcomes: Vec<Outcome>) {
-        let mut outdone = Vec::new();
-        let mut shared = self.shared();
-        for ((field, record), outcome) in records.into_iter().zip(outcomes) {
-            match outcome {
-                Outcome::Written => shared.ledger.written(&field, record.at),
-                Outcome::Outdone(record) => outdone.push((field, record)),
-                Outcome::Unreadable(at) => shared.ledger.outbid(&field, at),
-            }
-        }
-        self.merge(&mut shared.ledger, outdone);
-        drop(shared);
-        self.settled.send_replace(());
-    }
-
-    /// Lets go of what nobody needs any more, and gives it.
-    fn sweep(&self) -> Vec<(Field, Record)> {
-        let mut shared = self.shared();
-        let swept = shared.ledger.sweep(self.clock.now().wall);
-        if !swept.is_empty() {
-            self.publish(&shared.ledger);
-        }
-        swept
-    }
-
-    /// Waits until there is something to write.
-    async fn woken(&self) {
-        self.wake.notified().await;
-    }
-
     /// Asks a store for rates, as long as what this gives is kept.
     fn use_for_rates(&self, store: &Store, timeout: Duration) -> InUse<'_> {
         self.rates.set(Some(Link {
@@ -446,7 +319,7 @@ impl Cluster {
             prefix: store.keys().rates.clone(),
             timeout,
         }));
-        self.is_up.store(true, Ordering::Release);
+        self.turn(true);
         self.metrics.set_up(Some(true));
         InUse(self)
     }
@@ -483,7 +356,7 @@ impl Drop for InUse<'_> {
     fn drop(&mut self) {
         let Self(cluster) = self;
         cluster.rates.set(None);
-        cluster.is_up.store(false, Ordering::Release);
+        cluster.turn(false);
         let is_on = cluster.settings.borrow().is_some();
         cluster.metrics.set_up(is_on.then_some(false));
         cluster.settled.send_replace(());

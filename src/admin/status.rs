@@ -1,5 +1,6 @@
 //! `/status`: how the process stands, as a page without scripts.
 
+mod cluster;
 mod html;
 mod tenants;
 
@@ -53,6 +54,7 @@ pub(super) async fn answer(state: &State, head: &RequestHeader) -> Reply {
         "numbers" => numbers(state),
         "insecure" => insecure(&standing),
         "configuration" => configuration(&standing),
+        "cluster" => cluster::shown(&state.cluster),
         "tenants" => tenants.clone(),
         _ => Fragment::default(),
     });

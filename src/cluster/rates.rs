@@ -11,7 +11,7 @@ use super::connection::within;
 use super::metrics::{ClusterMetrics, RateOutcome};
 use super::record::digest_of;
 use super::store;
-use crate::breaker::Breaker;
+use crate::breaker::{Breaker, BreakerState};
 use crate::clock::Clock;
 
 /// Questions at once; further ones are not asked.
@@ -62,6 +62,12 @@ impl SharedRates {
     /// Whether there is anybody to ask.
     pub fn is_reachable(&self) -> bool {
         self.link.load().is_some()
+    }
+
+    /// Whether rates are counted together now.
+    pub fn are_shared(&self) -> bool {
+        let now = self.clock.now().monotonic;
+        self.is_reachable() && self.breaker.state(now) != BreakerState::Open
     }
 
     /// What keeps Redis from being asked while it fails again and again, where there is one.

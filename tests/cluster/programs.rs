@@ -173,3 +173,55 @@ fn check_says_what_is_not_shared() {
     assert!(told("").contains("are of each process alone; `cluster` shares them"));
     assert!(!told("cluster: { redis: { url: redis://localhost } }\n").contains("alone"));
 }
+
+#[tokio::test]
+async fn the_status_page_says_whether_redis_is_reached_since_when_and_what_is_shared() {
+    let mut redis = Redis::with(&[], Some(PASSWORD)).await;
+    let here = program(&redis).await;
+    let place = format!("redis://{}/2", redis.address);
+    let page = here.admin("/status").await;
+    for said in [
+        format!("{place} <span class=\"good\">reached since 20"),
+        "revocations: 0, all of them shared".to_owned(),
+        "rates: counted together".to_owned(),
+    ] {
+        assert!(page.text().contains(&said), "{said} in {}", page.text());
+    }
+    ask(&here, "POST", r#"{ "subject": "user_of_1" }"#).await;
+    let page = here.admin("/status").await;
+    assert!(
+        page.text().contains("revocations: 1, all of them shared"),
+        "{}",
+        page.text()
+    );
+
+    redis.kill();
+    here.until_metric("shapegate_cluster_up ", 0.0).await;
+    ask(&here, "POST", r#"{ "subject": "user_of_2" }"#).await;
+    let page = here.admin("/status").await;
+    for said in [
+        format!("{place} <span class=\"bad\">not reached since 20"),
+        "revocations: 2; 1 changes are not shared yet".to_owned(),
+        "rates: each gateway counts for itself".to_owned(),
+    ] {
+        assert!(page.text().contains(&said), "{said} in {}", page.text());
+    }
+    assert!(!page.text().contains("canary"), "{}", page.text());
+    redis.resume().await;
+    here.until_metric("shapegate_cluster_up ", 1.0).await;
+    here.until_metric("shapegate_cluster_unwritten ", 0.0).await;
+    let page = here.admin("/status").await;
+    assert!(
+        page.text().contains("revocations: 2, all of them shared"),
+        "{}",
+        page.text()
+    );
+
+    let alone = Setup::new().start().await;
+    let page = alone.admin("/status").await;
+    assert!(
+        page.text().contains("none: limits and what operators revoke"),
+        "{}",
+        page.text()
+    );
+}
