@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::credential::Credential;
 
 /// Declares [`Code`] with its text, status and meaning side by side, so that none can be forgotten.
 macro_rules! codes {
@@ -137,6 +140,8 @@ pub struct Refusal {
     pub message: Cow<'static, str>,
     /// For the log alone.
     pub detail: Option<String>,
+    /// Whose credential it is about, where a signature or whoever was asked has proven that: for logs and counters.
+    pub credential: Option<Arc<Credential>>,
     /// How long the client should stay away: the `Retry-After` of 429 and 503.
     pub retry_after: Option<Duration>,
 }
@@ -149,8 +154,16 @@ impl Refusal {
             code,
             message: message.into(),
             detail: None,
+            credential: None,
             retry_after: None,
         }
+    }
+
+    /// The same, about a credential that is known to be somebody's.
+    #[must_use]
+    pub fn about(mut self, credential: &Credential) -> Self {
+        self.credential = Some(Arc::new(credential.clone()));
+        self
     }
 
     /// The same, with something that only the log is told.

@@ -1,7 +1,9 @@
-//! Clients that are told 401 over and over, and come back with the same: found in a table of fixed size.
+//! Clients that are told 401 over and over, and come back with the same, or with another token of the same subject
+//! that is no better: found in a table of fixed size.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,9 +18,30 @@ pub const LOOP_MIN: u32 = 10;
 /// How far apart two of them are, at most.
 pub const PAUSE_MAX: Duration = Duration::from_secs(60);
 
+/// Who is told 401.
+#[derive(Clone, Copy, Debug, Hash)]
+pub enum Who<'a> {
+    /// A subject of an issuer at a tenant, whose token verifies and is of no use: expired, revoked, for somebody else.
+    Subject {
+        /// The tenant.
+        tenant: &'a str,
+        /// `iss`.
+        issuer: &'a str,
+        /// `sub`.
+        subject: &'a str,
+    },
+    /// Whoever sends this, from any address. What was sent is not kept.
+    Sender(&'a [&'a [u8]]),
+    /// Whoever sends nothing from there.
+    Address(Option<IpAddr>),
+}
+
 /// Who is told 401 in a row.
 #[derive(Debug)]
 pub struct UnauthorizedLoops {
+    /// Until when a subject may be in a row, in milliseconds of the monotonic clock: until then, and no longer, it is
+    /// looked whether one has got in.
+    subjects_until: AtomicU64,
     places: Mutex<Vec<Place>>,
     hasher: RandomState,
     now: IntGauge,
@@ -40,11 +63,12 @@ impl UnauthorizedLoops {
     pub fn new() -> Result<Self, prometheus::Error> {
         let opts = |name: &str, help: &str| Opts::new(name, help).namespace("shapegate");
         Ok(Self {
+            subjects_until: AtomicU64::new(0),
             places: Mutex::default(),
             hasher: RandomState::new(),
             now: IntGauge::with_opts(opts(
                 "unauthorized_loops",
-                "Clients that come back with what was answered 401, ten times in a row or more.",
+                "Clients that come back with what is answered 401, or subjects with tokens that are, ten times in a row or more.",
             ))?,
             begun: IntCounter::with_opts(opts("unauthorized_loops_total", "Such clients so far."))?,
         })
@@ -59,17 +83,13 @@ impl UnauthorizedLoops {
         registry.register(Box::new(self.begun.clone()))
     }
 
-    /// Somebody was told 401 who sent `credentials`, or nothing, from `address`. What was sent is not kept.
-    pub fn note<'a>(
-        &self,
-        credentials: impl Iterator<Item = &'a [u8]>,
-        address: Option<IpAddr>,
-        now: Monotonic,
-    ) {
-        let sent: Vec<&[u8]> = credentials.collect();
-        // Whoever sends a token is the same one from any address.
-        let address = address.filter(|_| sent.is_empty());
-        let who = self.hasher.hash_one((sent, address));
+    /// Somebody was told 401.
+    pub fn note(&self, who: Who<'_>, now: Monotonic) {
+        if matches!(who, Who::Subject { .. }) {
+            let until = millis(Monotonic(now.0 + PAUSE_MAX)) + 1;
+            self.subjects_until.fetch_max(until, Ordering::Relaxed);
+        }
+        let who = self.hasher.hash_one(who);
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         if places.is_empty() {
             let nobody = Place {
@@ -99,6 +119,24 @@ impl UnauthorizedLoops {
         }
     }
 
+    /// A subject got in: with another token than those before it, so that it is in no loop. While no subject was told
+    /// 401 lately, this is one atomic load; it never waits.
+    pub fn passed(&self, who: Who<'_>, now: Monotonic) {
+        if self.subjects_until.load(Ordering::Relaxed) <= millis(now) {
+            return;
+        }
+        let who = self.hasher.hash_one(who);
+        let Ok(mut places) = self.places.try_lock() else {
+            return;
+        };
+        let place = usize::try_from(who)
+            .ok()
+            .and_then(|who| places.get_mut(who % PLACES));
+        if let Some(place) = place.filter(|place| place.who == who) {
+            place.count = 0;
+        }
+    }
+
     /// How many there were when that was last looked for.
     pub fn count(&self) -> i64 {
         self.now.get()
@@ -112,6 +150,10 @@ impl UnauthorizedLoops {
             .filter(|place| place.count >= LOOP_MIN && !place.is_over(now));
         self.now.set(i64::try_from(looping.count()).unwrap_or(i64::MAX));
     }
+}
+
+fn millis(moment: Monotonic) -> u64 {
+    u64::try_from(moment.0.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Place {
@@ -136,8 +178,12 @@ mod tests {
 
     fn note(loops: &UnauthorizedLoops, token: &str, address: u8, seconds: u64) {
         let address = IpAddr::V4(Ipv4Addr::new(10, 0, 0, address));
-        let sent = (!token.is_empty()).then_some(token.as_bytes());
-        loops.note(sent.into_iter(), Some(address), at(seconds));
+        let sent = [token.as_bytes()];
+        let who = match token {
+            "" => Who::Address(Some(address)),
+            _ => Who::Sender(&sent),
+        };
+        loops.note(who, at(seconds));
     }
 
     #[test]
@@ -171,5 +217,55 @@ mod tests {
         assert_eq!(numbers(&loops, 0), (0, 0));
         (0..20).for_each(|_| note(&loops, "", 1, 0));
         assert_eq!(numbers(&loops, 0), (1, 1));
+    }
+
+    fn ann(tenant: &str) -> Who<'_> {
+        Who::Subject {
+            tenant,
+            issuer: "acme",
+            subject: "ann",
+        }
+    }
+
+    #[test]
+    fn a_subject_is_one_whatever_it_sends_and_another_one_at_another_tenant() {
+        let loops = UnauthorizedLoops::new().unwrap();
+        (0..9).for_each(|_| loops.note(ann("one"), at(0)));
+        loops.note(ann("two"), at(0));
+        assert_eq!(numbers(&loops, 0), (0, 0));
+        loops.note(ann("one"), at(1));
+        assert_eq!(numbers(&loops, 1), (1, 1));
+    }
+
+    #[test]
+    fn a_subject_that_gets_in_with_another_token_is_in_no_loop() {
+        let loops = UnauthorizedLoops::new().unwrap();
+        for second in 0..100 {
+            loops.note(ann("one"), at(second));
+            if second % 9 == 8 {
+                loops.passed(ann("one"), at(second));
+            }
+        }
+        assert_eq!(numbers(&loops, 100), (0, 0));
+        (0..10).for_each(|_| loops.note(ann("one"), at(200)));
+        assert_eq!(numbers(&loops, 200), (1, 1));
+        loops.passed(ann("two"), at(200));
+        assert_eq!(numbers(&loops, 200), (1, 1), "somebody else");
+        loops.passed(ann("one"), at(201));
+        assert_eq!(numbers(&loops, 201), (0, 1));
+    }
+
+    #[test]
+    fn whoever_gets_in_is_not_looked_for_while_no_subject_was_refused_lately() {
+        let loops = UnauthorizedLoops::new().unwrap();
+        let held = loops.places.lock().unwrap();
+        loops.passed(ann("one"), at(0));
+        drop(held);
+        loops.note(ann("one"), at(0));
+        let held = loops.places.lock().unwrap();
+        loops.passed(ann("one"), at(1));
+        drop(held);
+        assert!(loops.subjects_until.load(Ordering::Relaxed) > millis(at(60)));
+        assert!(loops.subjects_until.load(Ordering::Relaxed) <= millis(at(61)));
     }
 }

@@ -43,8 +43,8 @@ use crate::identity::provider::Ended;
 use crate::limits::{Asker, Rate};
 use crate::tenant::{Endpoint, Found, Lease, Tenant};
 
-pub use self::again::renew;
-pub use self::credentials::is_revoked;
+pub use self::again::{Lapse, renew};
+pub use self::credentials::{is_revoked, revocation};
 pub(super) use self::head::{not_found, target};
 pub(super) use self::identify::unknown;
 pub(super) use self::judging::RequestHeaders;

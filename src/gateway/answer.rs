@@ -81,6 +81,11 @@ impl<'a> Reply<'a> {
         }
     }
 
+    /// What is told of the request.
+    pub fn told(&self) -> &Told {
+        self.told
+    }
+
     /// Writes what is on every answer: the request's id and the page's grant.
     fn finish(&self, headers: &mut HeaderMap) {
         headers.insert(&X_REQUEST_ID, self.request_id.clone());

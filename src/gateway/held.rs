@@ -1,7 +1,9 @@
 //! Serving reads through the hub: what is kept at once, what comes when it comes, until the client leaves, the
 //! permission ends or the process goes away.
 
-use std::pin::{Pin, pin};
+mod ends;
+
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -12,9 +14,10 @@ use pingora_proxy::Session;
 use prometheus::IntGauge;
 use shapegate_core::code::Refusal;
 use shapegate_core::time::Monotonic;
-use tokio::sync::watch;
 
-use super::admit::{Admitted, is_revoked, renew};
+pub use self::ends::{Began, Early, First, PermissionEnd};
+use self::ends::{Ends, revoked};
+use super::admit::{Admitted, Lapse, is_revoked, renew};
 use super::answer::{self, Reply};
 use super::overload::may_read_table;
 use super::state::State;
@@ -28,15 +31,6 @@ use crate::tenant::Lease;
 
 /// How long a stream that must end may take to reach the end of an event.
 const EVENT_END_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// Why a wait ends before the upstream has answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Early {
-    /// The permission ended, or a change took it away.
-    Permission,
-    /// The process goes away.
-    Drain,
-}
 
 /// A permitted request, and what it is answered with.
 pub enum Taken {
@@ -67,7 +61,11 @@ pub trait Client: Send {
     fn left(&mut self) -> impl Future<Output = Box<pingora_core::Error>> + Send;
 
     /// Permits the same once more, if it still is.
-    fn renew(&self, state: &State, admitted: &Admitted) -> impl Future<Output = Option<Arc<Lease>>> + Send;
+    fn renew(
+        &self,
+        state: &State,
+        admitted: &Admitted,
+    ) -> impl Future<Output = Result<Arc<Lease>, Lapse>> + Send;
 }
 
 impl Client for Session {
@@ -78,146 +76,8 @@ impl Client for Session {
         }
     }
 
-    async fn renew(&self, state: &State, admitted: &Admitted) -> Option<Arc<Lease>> {
+    async fn renew(&self, state: &State, admitted: &Admitted) -> Result<Arc<Lease>, Lapse> {
         renew(state, self, admitted).await
-    }
-}
-
-/// What can end a wait besides the answer.
-struct Ends<'a> {
-    state: &'a State,
-    admitted: &'a Admitted,
-    changes: watch::Receiver<u64>,
-    lease: Sleep,
-    revocations: watch::Receiver<u64>,
-    permission: PermissionEnd<'a>,
-    drain: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
-}
-
-/// The start of an answer, or what came before it.
-pub type Began = First<Result<Start, Arc<Refusal>>>;
-
-/// What happened first.
-pub enum First<T> {
-    /// What was waited for.
-    Came(T),
-    /// It came once the permission had ended, by a clock that wakes nobody.
-    Late(T),
-    /// The client left.
-    Left(Box<pingora_core::Error>),
-    /// The wait is over.
-    Early(Early),
-}
-
-impl<'a> Ends<'a> {
-    fn of(state: &'a State, admitted: &'a Admitted) -> Self {
-        let mut revocations = state.revocations.subscribe();
-        if *revocations.borrow() != admitted.epoch {
-            // Something was revoked after this was admitted, and before anybody listened.
-            revocations.mark_changed();
-        }
-        Self {
-            state,
-            admitted,
-            changes: state.changes(),
-            lease: Box::pin(admitted.lease.over()),
-            revocations,
-            permission: PermissionEnd::of(state, admitted),
-            drain: Box::pin(state.drain.turn(&*state.clock)),
-        }
-    }
-
-    /// Waits for `coming` and for everything that may end the wait before. What is finite is ended by its client,
-    /// by its permission's time and by a revocation: other changes and a drain let it finish.
-    ///
-    /// What ends the permission is looked at first: an answer that comes at the same moment is not handed out.
-    async fn race<T>(&mut self, client: &mut impl Client, coming: impl Future<Output = T>) -> First<T> {
-        let waits = self.admitted.request.waits();
-        tokio::pin!(coming);
-        loop {
-            tokio::select! {
-                biased;
-                () = self.permission.reached() => return First::Early(Early::Permission),
-                () = revoked(&mut self.revocations, self.state, self.admitted) => {
-                    return First::Early(Early::Permission);
-                }
-                // The sender lives in the state, which outlives this, so that there always is a change.
-                _ = self.changes.changed(), if waits => {}
-                () = &mut self.lease, if waits => {}
-                came = &mut coming => return self.unless_over(came),
-                error = client.left() => return First::Left(error),
-                () = &mut self.drain, if waits => return First::Early(Early::Drain),
-            }
-            match client.renew(self.state, self.admitted).await {
-                Some(lease) => self.lease = Box::pin(lease.over()),
-                None => return First::Early(Early::Permission),
-            }
-        }
-    }
-
-    /// What came, unless the permission has ended by a clock that wakes nobody: the wall clock, set forward.
-    fn unless_over<T>(&self, came: T) -> First<T> {
-        let now = self.state.clock.now();
-        if self.admitted.until.is_some_and(|until| until.is_over(now)) {
-            return First::Late(came);
-        }
-        First::Came(came)
-    }
-}
-
-/// Something that ends by itself.
-type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// The end of a permission, by its time or by its credential's. Only who waits for it takes a timer.
-pub struct PermissionEnd<'a> {
-    state: &'a State,
-    admitted: &'a Admitted,
-    sleep: Option<Sleep>,
-}
-
-impl<'a> PermissionEnd<'a> {
-    /// The end of what was `admitted`.
-    pub fn of(state: &'a State, admitted: &'a Admitted) -> Self {
-        Self {
-            state,
-            admitted,
-            sleep: None,
-        }
-    }
-
-    /// Resolves with it; never, where there is none.
-    async fn reached(&mut self) {
-        let (state, admitted) = (self.state, self.admitted);
-        self.sleep
-            .get_or_insert_with(|| permission_end(state, admitted))
-            .await;
-    }
-}
-
-fn permission_end(state: &State, admitted: &Admitted) -> Sleep {
-    let time: Sleep = match admitted.until {
-        Some(until) => state.clock.sleep_until(until.monotonic),
-        None => Box::pin(std::future::pending()),
-    };
-    let Some(mut credential) = admitted.ended.clone() else {
-        return time;
-    };
-    Box::pin(async move {
-        tokio::select! {
-            () = credential.ended() => {}
-            () = time => {}
-        }
-    })
-}
-
-/// Resolves once what the request came with is revoked.
-async fn revoked(changes: &mut watch::Receiver<u64>, state: &State, admitted: &Admitted) {
-    loop {
-        // The sender lives in the state, which outlives this.
-        _ = changes.changed().await;
-        if is_revoked(state, admitted) {
-            return;
-        }
     }
 }
 
@@ -301,7 +161,18 @@ impl<'a> Wait<'a> {
     /// # Errors
     /// As [`answer()`].
     pub async fn finish(
-        self,
+        mut self,
+        session: &mut Session,
+        began: Began,
+        reply: &Reply<'_>,
+    ) -> pingora_core::Result<()> {
+        let answered = self.answer(session, began, reply).await;
+        self.ends.tell(reply.told());
+        answered
+    }
+
+    async fn answer(
+        &mut self,
         session: &mut Session,
         began: Began,
         reply: &Reply<'_>,
@@ -323,7 +194,7 @@ impl<'a> Wait<'a> {
 
     /// Answers with what comes, a piece at a time.
     async fn pass_on(
-        mut self,
+        &mut self,
         session: &mut Session,
         start: &Start,
         reply: &Reply<'_>,
@@ -449,7 +320,7 @@ pub async fn next_piece<T, E>(
     revocations.mark_changed();
     tokio::select! {
         biased;
-        () = revoked(&mut revocations, state, admitted) => Err(answer::revoked()),
+        _ = revoked(&mut revocations, state, admitted) => Err(answer::revoked()),
         piece = next => Ok(piece),
         () = permission.reached() => Err(broken_off("the permission ended")),
         error = session.left() => Err(error),

@@ -21,7 +21,7 @@ use pingora_core::server::ShutdownWatch;
 use pingora_core::{Error, ErrorSource, ErrorType};
 use pingora_proxy::{HttpProxy, Session};
 
-use super::admit::{Admitted, renew};
+use super::admit::{Admitted, Lapse, renew};
 use super::answer::Reply;
 use super::context::RequestContext;
 use super::held::{Began, Client, First, Wait, Waiting};
@@ -146,10 +146,13 @@ impl Client for ParkedClient {
         }
     }
 
-    async fn renew(&self, state: &State, admitted: &Admitted) -> Option<Arc<Lease>> {
+    async fn renew(&self, state: &State, admitted: &Admitted) -> Result<Arc<Lease>, Lapse> {
         let renewing = async {
             match self {
-                Self::H1(parked) => renew(state, &parked.session().await.ok()?, admitted).await,
+                Self::H1(parked) => match parked.session().await {
+                    Ok(session) => renew(state, &session, admitted).await,
+                    Err(_) => Err(Lapse::Otherwise("its head cannot be read again")),
+                },
                 Self::H2(session) => renew(state, session, admitted).await,
             }
         };

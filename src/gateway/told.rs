@@ -7,15 +7,17 @@ use std::sync::{Arc, OnceLock};
 use http::header;
 use pingora_proxy::Session;
 use shapegate_core::code::{Code, Refusal};
+use shapegate_core::credential::Credential;
 use shapegate_core::permit::Allowed;
 use shapegate_core::request::{Asked, Offset, Verb};
 use shapegate_core::time::{Monotonic, Now};
 
-use super::admit::{Admission, address_of, target};
+use super::admit::{Admission, Lapse, address_of, target};
 use super::context::RequestContext;
 use super::state::State;
 use crate::admin::Metrics;
 use crate::admin::decisions::{Decided, RouteCounts};
+use crate::admin::loops::Who;
 use crate::clock::Clock;
 use crate::journal::{Access, AskedFor, Decision, PATH_CHARS_MAX, Request, Verdict, detail, start_of};
 
@@ -179,16 +181,16 @@ pub fn decided(
         Err(Some(code)) => Decided::Refused(code),
         Err(None) => Decided::MustRefetch,
     });
-    if let Err(Some(code)) = outcome
-        && code.status() == 401
+    if let Err(refusal) = admission
+        && ctx.credential.is_none()
     {
-        let headers = &session.req_header().headers;
-        let sent = [header::AUTHORIZATION, header::COOKIE];
-        let sent = sent.iter().flat_map(|name| headers.get_all(name));
-        let peer = address_of(session).map(|peer| state.limits.client(peer, headers));
-        let now = state.clock.now().monotonic;
-        let sent = sent.map(http::HeaderValue::as_bytes);
-        state.metrics.unauthorized_loops.note(sent, peer, now);
+        ctx.credential.clone_from(&refusal.credential);
+    }
+    let is_unauthorized = matches!(outcome, Err(Some(code)) if code.status() == 401);
+    match (is_unauthorized, &outcome) {
+        (true, _) => note_unauthorized(state, session, ctx),
+        (false, Ok(_)) => note_passed(state, ctx),
+        _ => {}
     }
     if state.journal.writes_decisions() {
         let verdict = match outcome {
@@ -208,6 +210,41 @@ pub fn decided(
     }
 }
 
+/// Who is known by a token that verified, is counted by its subject: it may come with another one each time.
+fn note_unauthorized(state: &State, session: &Session, ctx: &RequestContext) {
+    let now = state.clock.now().monotonic;
+    if let Some(who) = subject(ctx) {
+        return state.metrics.unauthorized_loops.note(who, now);
+    }
+    let headers = &session.req_header().headers;
+    let sent = [header::AUTHORIZATION, header::COOKIE];
+    let sent = sent.iter().flat_map(|name| headers.get_all(name));
+    let sent: Vec<&[u8]> = sent.map(http::HeaderValue::as_bytes).collect();
+    let who = if sent.is_empty() {
+        Who::Address(address_of(session).map(|peer| state.limits.client(peer, headers)))
+    } else {
+        Who::Sender(&sent)
+    };
+    state.metrics.unauthorized_loops.note(who, now);
+}
+
+fn note_passed(state: &State, ctx: &RequestContext) {
+    if let Some(who) = subject(ctx) {
+        let now = state.clock.now().monotonic;
+        state.metrics.unauthorized_loops.passed(who, now);
+    }
+}
+
+/// The subject that asks, where it is known.
+fn subject(ctx: &RequestContext) -> Option<Who<'_>> {
+    let credential = ctx.credential.as_deref()?;
+    Some(Who::Subject {
+        tenant: ctx.told.tenant()?,
+        issuer: credential.issuer.as_deref()?,
+        subject: credential.subject.as_deref()?,
+    })
+}
+
 fn tell_decision(state: &State, ctx: &mut RequestContext, verdict: Verdict) {
     let Some(story) = &mut ctx.told.story else { return };
     story.request.credential.clone_from(&ctx.credential);
@@ -218,6 +255,41 @@ fn tell_decision(state: &State, ctx: &mut RequestContext, verdict: Verdict) {
         asked: story.asked.take(),
         verdict,
         duration: story.since_arrival(now.monotonic),
+        rejudged: false,
+        suppressed: 0,
+    };
+    state.journal.decision(line, now.monotonic);
+}
+
+/// Tells that a wait was judged anew and came out otherwise: what took its permission away.
+pub fn rejudged(state: &State, told: &Told, credential: Option<&Arc<Credential>>, lapse: &Lapse) {
+    let Some(story) = told.story.as_ref().filter(|_| state.journal.writes_decisions()) else {
+        return;
+    };
+    let now = state.clock.now();
+    let verdict = match lapse {
+        Lapse::Refused(refusal) => Verdict::Deny {
+            reason: refusal.code.as_str(),
+            detail: detail(refusal.detail.as_deref()),
+            code: Some(refusal.code),
+        },
+        Lapse::Otherwise(what) => Verdict::Deny {
+            reason: "permission_changed",
+            detail: Some((*what).to_owned()),
+            // Such lines are bounded as those of refusals are.
+            code: Some(Code::Forbidden),
+        },
+    };
+    let line = Decision {
+        time: now.wall,
+        request: Request {
+            credential: credential.cloned(),
+            ..story.request.clone()
+        },
+        asked: None,
+        verdict,
+        duration: story.since_arrival(now.monotonic),
+        rejudged: true,
         suppressed: 0,
     };
     state.journal.decision(line, now.monotonic);

@@ -3,12 +3,19 @@
 use std::time::Duration;
 
 use shapegate_core::code::{Code, Refusal};
+use shapegate_core::credential::Credential;
 use shapegate_core::json::JsonError;
 use shapegate_core::shape_claims::ShapeClaimError;
 
 /// Why a credential is refused. The text goes to the log; text of others in it is quoted and short.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(crate) enum Fault {
+    /// Something is against a token whose signature holds, so that it is known whose it is.
+    #[error("{fault}")]
+    Of {
+        credential: Box<Credential>,
+        fault: Box<Fault>,
+    },
     #[error("several Authorization headers came")]
     SeveralHeaders,
     #[error("a cookie came in a request that may not use it: {0}")]
@@ -97,6 +104,9 @@ impl Fault {
     /// What the client is told: that its request is malformed, that its credential has expired, that it is
     /// not valid, or that it is and does not help. Nothing else, so that nobody can feel their way.
     pub(crate) fn refusal(&self) -> Refusal {
+        if let Self::Of { credential, fault } = self {
+            return fault.refusal().about(credential);
+        }
         let (code, message) = match self {
             Self::SeveralHeaders => (Code::MalformedRequest, "Send one Authorization header."),
             Self::SeveralCredentials => (Code::MalformedRequest, "Send one credential."),

@@ -287,8 +287,9 @@ impl Issuer {
         checked: &AtomicU64,
     ) -> Result<VerifiedClaims, Fault> {
         let Signature { kid, standing } = self.check_signature(token, now, checked)?;
-        self.check_type(&token.header)?;
-        let end = self.terms.rules.check(&claims, now)?;
+        let checked = self.check_type(&token.header);
+        let end = checked.and_then(|()| self.terms.rules.check(&claims, now));
+        let end = end.map_err(|fault| self.of_somebody(&claims, fault))?;
         let mut credential = claims::credential(&claims);
         credential.issuer = Some(Arc::clone(&self.terms.name));
         // Whoever holds a key may leave its name out of a token, or write another one where the key has none.
@@ -301,6 +302,17 @@ impl Issuer {
             credential,
             standing,
         })
+    }
+
+    /// The fault of a token whose signature holds.
+    fn of_somebody(&self, claims: &Claims, fault: Fault) -> Fault {
+        let credential = Box::new(Credential {
+            subject: claims::subject(claims).ok().flatten(),
+            issuer: Some(Arc::clone(&self.terms.name)),
+            ..claims::credential(claims)
+        });
+        let fault = Box::new(fault);
+        Fault::Of { credential, fault }
     }
 
     fn check_signature(&self, token: &Jws<'_>, now: Now, checked: &AtomicU64) -> Result<Signature, Fault> {

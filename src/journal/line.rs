@@ -108,6 +108,9 @@ pub struct Decision {
     /// From the request's head to the decision, whatever had to be asked and waited for included.
     #[serde(rename = "duration_us", serialize_with = "micros")]
     pub duration: Duration,
+    /// Whether it is about one who waits, was judged anew, and is no longer permitted what was.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub rejudged: bool,
     /// Denials of this kind since the last line that were not written.
     #[serde(skip_serializing_if = "is_zero")]
     pub suppressed: u64,

@@ -4,12 +4,14 @@ use std::fs;
 
 use serde_json::{Value, json};
 use shapegate::journal::QUEUE_LINES;
+use shapegate::revocation::{Entry, Kind, Name, Source};
 
-use crate::journal::{Logged, lines};
+use crate::journal::{Logged, SHAPES, lines};
 use crate::program::Setup;
 use crate::support::gateway::{Gateway, get};
 use crate::support::patience::{soon, until};
-use crate::support::token::{IDENTITY, ISSUER, member, token};
+use crate::support::raw::Raw;
+use crate::support::token::{IDENTITY, ISSUER, member, now, token};
 
 /// A line without what differs from run to run.
 fn steady(mut line: Value) -> Value {
@@ -60,6 +62,136 @@ async fn a_request_is_told_with_who_asked_for_what_and_what_became_of_it() {
 fn merge(into: &mut Value, more: &Value) {
     let more = more.as_object().unwrap().clone();
     into.as_object_mut().unwrap().extend(more);
+}
+
+#[tokio::test]
+async fn a_token_that_verifies_and_is_refused_is_somebodys_and_a_forged_one_nobodys() {
+    let logged = Logged::start("").await;
+    let expired = token(json!({ "sub": "ann", "exp": now() - 300, "iat": now() - 600 }));
+    let misdirected = token(json!({ "sub": "bob", "aud": "elsewhere" }));
+    let forged = format!("{}x", token(json!({ "sub": "ann" })));
+    for (token, reason) in [
+        (&expired, "token_expired"),
+        (&misdirected, "token_invalid"),
+        (&forged, "token_invalid"),
+    ] {
+        let answer = logged
+            .gateway
+            .get("/api/shapes/users?offset=-1", Some(token))
+            .await;
+        assert_eq!((answer.status, answer.code().as_str()), (401, reason));
+        assert!(!answer.text().contains("ann") && !answer.text().contains("bob"));
+    }
+    for log in ["decisions", "access"] {
+        let lines = logged.lines(log, 3).await;
+        let subjects: Vec<_> = lines.iter().map(|line| line["subject"].as_str()).collect();
+        assert_eq!(subjects, [Some("ann"), Some("bob"), None], "{log}");
+        assert_eq!(lines[0]["issuer"], ISSUER);
+    }
+}
+
+/// So many polls of a member that wait.
+async fn waiting(logged: &Logged, count: i64) -> Vec<Raw> {
+    let token = member(1);
+    let first = logged
+        .gateway
+        .get("/api/shapes/users?offset=-1", Some(&token))
+        .await;
+    let of = |name: &str| first.header(name).unwrap().to_owned();
+    let (handle, offset) = (of("electric-handle"), of("electric-offset"));
+    let poll = format!("/api/shapes/users?handle={handle}&offset={offset}&live=true");
+    let mut clients = Vec::new();
+    for _ in 0..count {
+        let mut client = logged.gateway.connect().await;
+        client.send(get(&poll, Some(&token))).await;
+        clients.push(client);
+    }
+    until("they wait", || logged.gateway.state.metrics.held.get() == count).await;
+    clients
+}
+
+#[tokio::test]
+async fn a_wait_that_is_judged_anew_has_a_line_when_it_comes_out_otherwise_and_only_then() {
+    let text = format!("{IDENTITY}{SHAPES}");
+    for (change, reason, detail) in [
+        (
+            text.replace("columns: [id, name, org_id]", "columns: [id, org_id]"),
+            "permission_changed",
+            Some("another definition"),
+        ),
+        (
+            text.replace("user.org_id != 0", "user.org_id == 2"),
+            "forbidden",
+            Some("no rule holds"),
+        ),
+        (text.replace("  users:", "  people:"), "not_found", None),
+    ] {
+        let logged = Logged::start("").await;
+        let mut clients = waiting(&logged, 1).await;
+        // Judged anew, and permitted the same.
+        logged.gateway.reload(&text);
+        logged.gateway.reload(&change);
+        let answer = soon(clients[0].answer()).await.unwrap();
+        assert_eq!(
+            (answer.status, answer.header("electric-up-to-date")),
+            (200, Some(""))
+        );
+        let lines = logged.lines("decisions", 3).await;
+        assert_eq!(lines.len(), 3, "{lines:#?}");
+        let line = &lines[2];
+        assert_eq!(line["rejudged"], true, "{line}");
+        assert_eq!(line["decision"], "deny");
+        assert_eq!(line["reason"], reason, "{line}");
+        if let Some(detail) = detail {
+            assert_eq!(line["detail"], detail, "{line}");
+        }
+        assert_eq!(line["subject"], "user_of_1");
+        assert_eq!(line["request_id"], lines[1]["request_id"]);
+        assert!(lines[1].get("rejudged").is_none(), "{}", lines[1]);
+    }
+}
+
+#[tokio::test]
+async fn many_waits_that_end_together_do_not_flood_the_log() {
+    let logged = Logged::start("").await;
+    let mut clients = waiting(&logged, 60).await;
+    let state = &logged.gateway.state;
+    let entry = Entry {
+        name: Name {
+            kind: Kind::Subject,
+            value: "user_of_1".into(),
+            tenant: None,
+            issuer: None,
+        },
+        expires: None,
+        issued_before: None,
+        reason: None,
+    };
+    let now = state.clock.now().wall;
+    state.revocations.add(Source::Admin, vec![entry], now).unwrap();
+    for client in &mut clients {
+        let answer = soon(client.answer()).await.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    let throttled = "shapegate_log_lines_dropped_total{why=\"throttled\"} ";
+    let dropped = || {
+        let text = state.metrics.render().unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(throttled));
+        line.map_or(0, |count| count.parse().unwrap())
+    };
+    // The snapshot, the polls, and of those that ended twenty a second.
+    until("every line is written or left out", || {
+        let text = fs::read_to_string(logged.path("decisions")).unwrap();
+        text.lines().count() + dropped() == 1 + 60 + 60
+    })
+    .await;
+    assert!(dropped() >= 20, "{}", dropped());
+    let lines = logged.lines("decisions", 1).await;
+    let ended: Vec<_> = lines.iter().filter(|line| line["rejudged"] == true).collect();
+    assert!(
+        !ended.is_empty() && ended.iter().all(|line| line["reason"] == "revoked"),
+        "{ended:#?}"
+    );
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use shapegate::gateway::State;
 
 use crate::journal::SHAPES;
 use crate::support::gateway::{Gateway, get};
-use crate::support::token::{IDENTITY, member, token};
+use crate::support::token::{IDENTITY, member, now, token};
 
 fn rendered(state: &State) -> String {
     state.metrics.key_ages.take(state);
@@ -115,6 +115,56 @@ async fn a_client_that_loops_on_401_is_seen_and_many_who_fail_once_are_not() {
         samples(&gateway.state, "shapegate_unauthorized_loops_total"),
         [" 1"]
     );
+}
+
+#[tokio::test]
+async fn a_subject_that_comes_with_a_new_and_useless_token_each_time_is_seen_until_it_gets_in() {
+    let gateway = Gateway::start(&format!("{IDENTITY}{SHAPES}")).await;
+    let mut client = gateway.connect().await;
+    let loops = |state: &State| samples(state, "shapegate_unauthorized_loops");
+    for (what, useless) in [
+        ("expired", json!({ "exp": now() - 300, "iat": now() - 600 })),
+        ("for somebody else", json!({ "aud": "elsewhere" })),
+        ("of another kind", json!({ "nbf": now() + 600 })),
+    ] {
+        for number in 0..12 {
+            let mut claims = useless.clone();
+            claims["jti"] = number.into();
+            claims["sub"] = "user_of_1".into();
+            let answer = client
+                .ask(get("/api/shapes/users?offset=-1", Some(&token(claims))))
+                .await;
+            assert_eq!(answer.status, 401, "{what}");
+        }
+        assert_eq!(loops(&gateway.state), [" 1"], "{what}");
+        // Somebody else gets in.
+        assert_eq!(
+            gateway
+                .get("/api/shapes/users?offset=-1", Some(&member(2)))
+                .await
+                .status,
+            200
+        );
+        assert_eq!(loops(&gateway.state), [" 1"], "{what}");
+        assert_eq!(
+            gateway
+                .get("/api/shapes/users?offset=-1", Some(&member(1)))
+                .await
+                .status,
+            200
+        );
+        assert_eq!(loops(&gateway.state), [" 0"], "{what}");
+    }
+    // Whoever signs a token himself is nobody: his name does not make another's loop.
+    for number in 0..12 {
+        let forged = format!("{}x", token(json!({ "sub": "user_of_1", "jti": number })));
+        client
+            .ask(get("/api/shapes/users?offset=-1", Some(&forged)))
+            .await;
+    }
+    assert_eq!(loops(&gateway.state), [" 0"]);
+    let text = rendered(&gateway.state);
+    assert!(!text.contains("user_of_1"), "{text}");
 }
 
 #[tokio::test]

@@ -18,17 +18,44 @@ use crate::gateway::state::{Loaded, State};
 use crate::tenant::{Found, Lease, Tenant};
 
 /// The lease under which a waiting request is still permitted, for the same shape of the same upstream and no
-/// less long; none when it is not.
-pub async fn renew(state: &State, session: &Session, admitted: &Admitted) -> Option<Arc<Lease>> {
-    let _turn = admitted.lease.turn().await?;
+/// less long.
+///
+/// # Errors
+/// Why it is not.
+pub async fn renew(state: &State, session: &Session, admitted: &Admitted) -> Result<Arc<Lease>, Lapse> {
+    let Some(_turn) = admitted.lease.turn().await else {
+        return Err(Lapse::Otherwise("the gateway is ending"));
+    };
     let loaded = state.loaded();
     let again = Box::pin(judge_again(state, &loaded, session.req_header())).await;
-    let (allowed, tenant) = again.ok()?;
-    let same = tenant.id() == admitted.lease.tenant()
-        && allowed.definition() == admitted.permit.definition()
-        && tenant.upstream().is_same_place(&admitted.upstream)
-        && holds_as_long(allowed.until(), admitted.until);
-    same.then(|| Arc::clone(tenant.lease()))
+    let (allowed, tenant) = again.map_err(|refusal| Lapse::Refused(Box::new(refusal)))?;
+    let otherwise = [
+        (tenant.id() != admitted.lease.tenant(), "another tenant"),
+        (
+            allowed.definition() != admitted.permit.definition(),
+            "another definition",
+        ),
+        (
+            !tenant.upstream().is_same_place(&admitted.upstream),
+            "another Electric",
+        ),
+        (
+            !holds_as_long(allowed.until(), admitted.until),
+            "for a shorter time",
+        ),
+    ];
+    match otherwise.into_iter().find(|(differs, _)| *differs) {
+        Some((_, what)) => Err(Lapse::Otherwise(what)),
+        None => Ok(Arc::clone(tenant.lease())),
+    }
+}
+
+/// Why one who waits is no longer permitted what he was.
+pub enum Lapse {
+    /// He would be refused now.
+    Refused(Box<Refusal>),
+    /// He would be permitted something else.
+    Otherwise(&'static str),
 }
 
 /// Whether what is decided now ends no earlier than what was.

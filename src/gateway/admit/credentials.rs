@@ -15,18 +15,27 @@ pub(super) fn require_good(
     credential: Option<&Credential>,
     now: Now,
 ) -> Result<(), Refusal> {
-    state.revocations.check(tenant.id(), credential, now.wall)
+    let checked = state.revocations.check(tenant.id(), credential, now.wall);
+    checked.map_err(|refusal| match credential {
+        Some(credential) => refusal.about(credential),
+        None => refusal,
+    })
 }
 
 /// Whether what a request was admitted with is revoked by now. While nothing changes, this is one atomic load.
 pub fn is_revoked(state: &State, admitted: &Admitted) -> bool {
+    revocation(state, admitted).is_some()
+}
+
+/// What revokes what a request was admitted with, if anything does.
+pub fn revocation(state: &State, admitted: &Admitted) -> Option<Refusal> {
     if admitted.epoch == state.revocations.epoch() {
-        return false;
+        return None;
     }
     let credential = admitted.credential.as_deref();
     let now = state.clock.now().wall;
     state
         .revocations
         .check(admitted.lease.tenant(), credential, now)
-        .is_err()
+        .err()
 }

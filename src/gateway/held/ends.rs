@@ -1,0 +1,181 @@
+//! What ends a wait before the answer that is waited for: its time, a revocation, a change, the client, the drain.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use shapegate_core::code::Refusal;
+use tokio::sync::watch;
+
+use super::Client;
+use crate::gateway::admit::{Admitted, Lapse, revocation};
+use crate::gateway::state::State;
+use crate::gateway::told::{Told, rejudged};
+use crate::hub::shared::Start;
+
+/// Why a wait ends before the upstream has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Early {
+    /// The permission ended, or a change took it away.
+    Permission,
+    /// The process goes away.
+    Drain,
+}
+
+/// What can end a wait besides the answer.
+pub(super) struct Ends<'a> {
+    pub(super) state: &'a State,
+    pub(super) admitted: &'a Admitted,
+    changes: watch::Receiver<u64>,
+    lease: Sleep,
+    revocations: watch::Receiver<u64>,
+    pub(super) permission: PermissionEnd<'a>,
+    drain: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
+    lapse: Option<Lapse>,
+}
+
+/// The start of an answer, or what came before it.
+pub type Began = First<Result<Start, Arc<Refusal>>>;
+
+/// What happened first.
+pub enum First<T> {
+    /// What was waited for.
+    Came(T),
+    /// It came once the permission had ended, by a clock that wakes nobody.
+    Late(T),
+    /// The client left.
+    Left(Box<pingora_core::Error>),
+    /// The wait is over.
+    Early(Early),
+}
+
+impl<'a> Ends<'a> {
+    pub(super) fn of(state: &'a State, admitted: &'a Admitted) -> Self {
+        let mut revocations = state.revocations.subscribe();
+        if *revocations.borrow() != admitted.epoch {
+            // Something was revoked after this was admitted, and before anybody listened.
+            revocations.mark_changed();
+        }
+        Self {
+            state,
+            admitted,
+            changes: state.changes(),
+            lease: Box::pin(admitted.lease.over()),
+            revocations,
+            permission: PermissionEnd::of(state, admitted),
+            drain: Box::pin(state.drain.turn(&*state.clock)),
+            lapse: None,
+        }
+    }
+
+    /// Waits for `coming` and for everything that may end the wait before. What is finite is ended by its client,
+    /// by its permission's time and by a revocation: other changes and a drain let it finish.
+    ///
+    /// What ends the permission is looked at first: an answer that comes at the same moment is not handed out.
+    pub(super) async fn race<T>(
+        &mut self,
+        client: &mut impl Client,
+        coming: impl Future<Output = T>,
+    ) -> First<T> {
+        let waits = self.admitted.request.waits();
+        tokio::pin!(coming);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.permission.reached() => return First::Early(Early::Permission),
+                refusal = revoked(&mut self.revocations, self.state, self.admitted) => {
+                    self.lapse = Some(Lapse::Refused(Box::new(refusal)));
+                    return First::Early(Early::Permission);
+                }
+                // The sender lives in the state, which outlives this, so that there always is a change.
+                _ = self.changes.changed(), if waits => {}
+                () = &mut self.lease, if waits => {}
+                came = &mut coming => return self.unless_over(came),
+                error = client.left() => return First::Left(error),
+                () = &mut self.drain, if waits => return First::Early(Early::Drain),
+            }
+            match client.renew(self.state, self.admitted).await {
+                Ok(lease) => self.lease = Box::pin(lease.over()),
+                Err(lapse) => {
+                    self.lapse = Some(lapse);
+                    return First::Early(Early::Permission);
+                }
+            }
+        }
+    }
+
+    /// Tells of what took the permission away, where judging anew did.
+    pub(super) fn tell(&self, told: &Told) {
+        if let Some(lapse) = &self.lapse {
+            rejudged(self.state, told, self.admitted.credential.as_ref(), lapse);
+        }
+    }
+
+    /// What came, unless the permission has ended by a clock that wakes nobody: the wall clock, set forward.
+    fn unless_over<T>(&self, came: T) -> First<T> {
+        let now = self.state.clock.now();
+        if self.admitted.until.is_some_and(|until| until.is_over(now)) {
+            return First::Late(came);
+        }
+        First::Came(came)
+    }
+}
+
+/// Something that ends by itself.
+type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The end of a permission, by its time or by its credential's. Only who waits for it takes a timer.
+pub struct PermissionEnd<'a> {
+    state: &'a State,
+    admitted: &'a Admitted,
+    sleep: Option<Sleep>,
+}
+
+impl<'a> PermissionEnd<'a> {
+    /// The end of what was `admitted`.
+    pub fn of(state: &'a State, admitted: &'a Admitted) -> Self {
+        Self {
+            state,
+            admitted,
+            sleep: None,
+        }
+    }
+
+    /// Resolves with it; never, where there is none.
+    pub(super) async fn reached(&mut self) {
+        let (state, admitted) = (self.state, self.admitted);
+        self.sleep
+            .get_or_insert_with(|| permission_end(state, admitted))
+            .await;
+    }
+}
+
+fn permission_end(state: &State, admitted: &Admitted) -> Sleep {
+    let time: Sleep = match admitted.until {
+        Some(until) => state.clock.sleep_until(until.monotonic),
+        None => Box::pin(std::future::pending()),
+    };
+    let Some(mut credential) = admitted.ended.clone() else {
+        return time;
+    };
+    Box::pin(async move {
+        tokio::select! {
+            () = credential.ended() => {}
+            () = time => {}
+        }
+    })
+}
+
+/// Resolves once what the request came with is revoked.
+pub(super) async fn revoked(
+    changes: &mut watch::Receiver<u64>,
+    state: &State,
+    admitted: &Admitted,
+) -> Refusal {
+    loop {
+        // The sender lives in the state, which outlives this.
+        _ = changes.changed().await;
+        if let Some(refusal) = revocation(state, admitted) {
+            return refusal;
+        }
+    }
+}
