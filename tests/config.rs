@@ -41,3 +41,5 @@ mod secrets;
 mod seeing;
 #[path = "config/tls.rs"]
 mod tls;
+#[path = "config/tracing.rs"]
+mod tracing;

@@ -27,7 +27,7 @@ use super::context::RequestContext;
 use super::held::{Began, Client, First, Wait, Waiting};
 use super::service::{DRAIN_TIMEOUT, Gateway, WRITE_TIMEOUT};
 use super::state::State;
-use super::told::Sent;
+use super::told::{self, Sent};
 use crate::line::Line;
 use crate::tenant::Lease;
 
@@ -289,6 +289,7 @@ impl Streams {
 
     /// Ends a connection whose answer cannot be ended.
     fn failed(&self, error: &Error, ctx: &RequestContext, sent: Sent) -> Option<ReusedHttpStream> {
+        told::failed(ctx, error);
         self.gateway.note_done(ctx, sent);
         if error.esource() != &ErrorSource::Downstream {
             let id = ctx.request_id.to_str().unwrap_or_default();
