@@ -150,7 +150,7 @@ fn header(reading: &mut Reading<'_>, entry: &Entry) -> Option<(HeaderName, Heade
             return reading.refuse(entry.key_span, message, "use letters, digits and `-`");
         }
     };
-    let secret = reading.secret(&entry.value, &entry.key)?;
+    let secret = reading.secret(&entry.value, "headers")?;
     match HeaderValue::try_from(secret.text) {
         Ok(mut value) => {
             value.set_sensitive(true);

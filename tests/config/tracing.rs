@@ -53,106 +53,96 @@ fn everything_may_be_written_and_is_printed_but_for_secrets() {
     assert_eq!(again.config.server.traces, loaded.config.server.traces);
 }
 
+/// Asserts that `traces` is refused with its place, and with a way out.
+fn assert_refused(cases: &[(&str, &str)]) {
+    for (traces, part) in cases {
+        let told = refused(&and(&format!("traces: {traces}\n")));
+        assert!(told.contains(part), "{traces}: {told}");
+        assert!(
+            told.contains("shapegate.yaml:") && told.contains("help:"),
+            "{told}"
+        );
+    }
+}
+
 #[test]
-fn what_cannot_be_meant_is_refused_with_its_place_and_a_way_out() {
-    let otlp = "otlp: { url: 'http://c:4318' }";
-    for (traces, part) in [
-        ("{}".to_owned(), "`traces` lacks the key `otlp`"),
-        ("{ otlp: {} }".to_owned(), "`otlp` lacks the key `url`"),
-        ("{ otlp: http://c:4318 }".to_owned(), "`otlp` must be a map"),
+fn a_collector_that_cannot_be_meant_is_refused() {
+    assert_refused(&[
+        ("{}", "`traces` lacks the key `otlp`"),
+        ("{ otlp: {} }", "`otlp` lacks the key `url`"),
+        ("{ otlp: http://c:4318 }", "`otlp` must be a map"),
+        ("{ otlp: { url: 'c:4318' } }", "the URL is no http or https URL"),
         (
-            "{ otlp: { url: 'c:4318' } }".to_owned(),
+            "{ otlp: { url: 'grpc://c:4317' } }",
             "the URL is no http or https URL",
         ),
         (
-            "{ otlp: { url: 'grpc://c:4317' } }".to_owned(),
-            "the URL is no http or https URL",
+            "{ otlp: { url: 'http://u:p@c' } }",
+            "the URL has a user or password",
         ),
         (
-            "{ otlp: { url: 'http://u:p@c' } }".to_owned(),
-            "the URL has a user or password in it",
+            "{ otlp: { url: 'http://c/v1/traces' } }",
+            "`/v1/traces`, which is added",
         ),
         (
-            "{ otlp: { url: 'http://c/v1/traces' } }".to_owned(),
-            "ends with `/v1/traces`, which is added",
+            "{ otlp: { url: 'http://c/v1/traces/' } }",
+            "`/v1/traces`, which is added",
         ),
+        ("{ otlp: { url: 'http://c', ca: ca.pem } }", "ca.pem"),
         (
-            "{ otlp: { url: 'http://c/v1/traces/' } }".to_owned(),
-            "ends with `/v1/traces`, which is added",
-        ),
-        ("{ otlp: { url: 'http://c', ca: ca.pem } }".to_owned(), "ca.pem"),
-        (
-            "{ otlp: { url: 'http://c', timeout: 10 } }".to_owned(),
+            "{ otlp: { url: 'http://c', timeout: 10 } }",
             "`timeout` must be a duration",
         ),
         (
-            "{ otlp: { url: 'http://c', timeout: 5m } }".to_owned(),
+            "{ otlp: { url: 'http://c', timeout: 5m } }",
             "`timeout` must be between 100ms and 1m",
         ),
-        (
-            "{ otlp: { url: 'http://c', headers: [a] } }".to_owned(),
-            "`headers` must be a map",
-        ),
-        (
-            "{ otlp: { url: 'http://c', headers: { a: b } } }".to_owned(),
-            "does not stay secret",
-        ),
-        (
-            "{ otlp: { url: 'http://c', headers: { 'a b': { env: JWT_SECRET } } } }".to_owned(),
-            "no name of a header",
-        ),
-        (
-            "{ otlp: { url: 'http://c', headers: { Host: { env: JWT_SECRET } } } }".to_owned(),
-            "have a `Host` of their own",
-        ),
-        (
-            "{ otlp: { url: 'http://c' }, sample_ration: 1 }".to_owned(),
-            "did you mean `sample_ratio`?",
-        ),
-        (
-            format!("{{ {otlp}, sample_ratio: 1.5 }}"),
-            "`sample_ratio` cannot be `1.5`",
-        ),
-        (
-            format!("{{ {otlp}, sample_ratio: 5% }}"),
-            "`sample_ratio` cannot be `5%`",
-        ),
-        (format!("{{ {otlp}, sample_ratio: 1e-3 }}"), "such as `0.01`"),
-        (
-            format!("{{ {otlp}, sample_ratio: '1' }}"),
-            "`sample_ratio` cannot be",
-        ),
-        (
-            format!("{{ {otlp}, sampled_flag: always }}"),
-            "choose one of: ignored, trusted_proxies",
-        ),
-        (
-            format!("{{ {otlp}, sampled_flag: trusted_proxies }}"),
-            "believes nobody",
-        ),
-        (
-            format!("{{ {otlp}, service_name: '' }}"),
-            "`service_name` is blank",
-        ),
-        (
-            format!("{{ {otlp}, resource: {{ service.name: a }} }}"),
-            "write `service_name` below `traces`",
-        ),
-        (
-            format!("{{ {otlp}, resource: {{ 'A B': a }} }}"),
-            "no name of an attribute",
-        ),
-        (
-            format!("{{ {otlp}, resource: {{ a: {} }} }}", "x".repeat(257)),
-            "longer than 256 bytes",
-        ),
-    ] {
-        let told = refused(&and(&format!("traces: {traces}\n")));
-        assert!(told.contains(part), "{traces}: {told}");
-        assert!(told.contains("shapegate.yaml:"), "{told}");
-    }
+    ]);
     let told = refused(&and("traces:\n"));
     assert!(told.contains("`traces` has no value"), "{told}");
+}
+
+#[test]
+fn headers_of_exports_are_secrets_and_none_of_its_own() {
+    let headers = |headers: &str| format!("{{ otlp: {{ url: 'http://c', headers: {headers} }} }}");
+    for (text, part) in [
+        ("[a]", "`headers` must be a map"),
+        ("{ a: b }", "does not stay secret"),
+        ("{ 'a b': { env: JWT_SECRET } }", "no name of a header"),
+        ("{ Host: { env: JWT_SECRET } }", "have a `Host` of their own"),
+        (
+            "{ content-type: { env: JWT_SECRET } }",
+            "have a `content-type` of their own",
+        ),
+    ] {
+        assert_refused(&[(&headers(text), part)]);
+    }
+    let many: Vec<String> = (0..17).map(|n| format!("h{n}: {{ env: JWT_SECRET }}")).collect();
+    let many = headers(&format!("{{ {} }}", many.join(", ")));
+    assert_refused(&[(&many, "`headers` has more than 16 entries")]);
+}
+
+#[test]
+fn what_is_recorded_and_said_of_the_process_is_read_strictly() {
+    let long = format!("resource: {{ a: {} }}", "x".repeat(257));
+    for (more, part) in [
+        ("sample_ration: 1", "did you mean `sample_ratio`?"),
+        ("sample_ratio: 1.5", "`sample_ratio` cannot be `1.5`"),
+        ("sample_ratio: 5%", "`sample_ratio` cannot be `5%`"),
+        ("sample_ratio: 1e-3", "such as `0.01`"),
+        ("sample_ratio: '1'", "`sample_ratio` cannot be"),
+        ("sampled_flag: always", "choose one of: ignored, trusted_proxies"),
+        ("sampled_flag: trusted_proxies", "believes nobody"),
+        ("service_name: ''", "`service_name` is blank"),
+        (
+            "resource: { service.name: a }",
+            "write `service_name` below `traces`",
+        ),
+        ("resource: { 'A B': a }", "no name of an attribute"),
+        (&long, "longer than 256 bytes"),
+    ] {
+        assert_refused(&[(&format!("{{ otlp: {{ url: 'http://c:4318' }}, {more} }}"), part)]);
+    }
 }
 
 #[test]

@@ -401,7 +401,7 @@ async fn who_must_be_asked_who_asks_is_a_part_of_the_trace_until_he_is_remembere
 
 #[tokio::test]
 async fn each_authoriser_that_is_asked_is_a_part_of_the_trace_until_it_is_remembered() {
-    let yes = || Say::Json(json!({ "ok": true }));
+    let yes = || Say::Json(json!({ "allow": true, "facts": { "ok": true } }));
     let (members, billing) = (Fake::saying(yes()).await, Fake::saying(yes()).await);
     let shapes = format!(
         "shapes:
