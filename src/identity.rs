@@ -192,7 +192,7 @@ pub struct IdentityWarning {
 
 /// The methods by which one tenant's users are known.
 ///
-/// New keys or rules are a new one of these, which takes over what still counts ([`verified`]). What a provider
+/// New keys or rules are a new one of these, which takes over what still counts (`verified`). What a provider
 /// has said belongs to the provider.
 pub struct IdentityMethods {
     issuers: HashMap<Arc<str>, Issuer>,

@@ -169,8 +169,8 @@ fn ratio(reading: &mut Reading<'_>, node: &Node) -> Option<SampleRatio> {
     if read.is_some() {
         return read;
     }
-    let message = format!("`sample_ratio` cannot be {}", leaf.described());
-    let help = "write a number between 0 and 1 with nine decimal places at most, such as `0.01`";
+    let message = format!("`sample_ratio` must be between 0 and 1, not {}", leaf.described());
+    let help = "write a number with nine decimal places at most, such as `0.01`";
     reading.refuse(leaf.span, message, help)
 }
 

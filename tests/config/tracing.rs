@@ -127,10 +127,16 @@ fn what_is_recorded_and_said_of_the_process_is_read_strictly() {
     let long = format!("resource: {{ a: {} }}", "x".repeat(257));
     for (more, part) in [
         ("sample_ration: 1", "did you mean `sample_ratio`?"),
-        ("sample_ratio: 1.5", "`sample_ratio` cannot be `1.5`"),
-        ("sample_ratio: 5%", "`sample_ratio` cannot be `5%`"),
+        (
+            "sample_ratio: 1.5",
+            "`sample_ratio` must be between 0 and 1, not `1.5`",
+        ),
+        (
+            "sample_ratio: 5%",
+            "`sample_ratio` must be between 0 and 1, not `5%`",
+        ),
         ("sample_ratio: 1e-3", "such as `0.01`"),
-        ("sample_ratio: '1'", "`sample_ratio` cannot be"),
+        ("sample_ratio: '1'", "`sample_ratio` must be between 0 and 1"),
         ("sampled_flag: always", "choose one of: ignored, trusted_proxies"),
         ("sampled_flag: trusted_proxies", "believes nobody"),
         ("service_name: ''", "`service_name` is blank"),

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde_json::json;
 use shapegate::clock::SystemClock;
+use shapegate::revocation::{Entry, Kind, Name, Source};
 
-use crate::support::gateway::{Gateway, origin};
+use crate::support::gateway::{Gateway, origin, request};
 use crate::support::token;
 
 const TARGET: &str = "/api/shapes/users?offset=-1";
@@ -162,6 +163,69 @@ async fn what_was_given_up_and_comes_back_remembers_nothing() {
     assert_eq!(world.status().await, 200);
     assert_eq!(world.checked(), 1, "nobody watched over it meanwhile");
     drop(held);
+}
+
+#[tokio::test]
+async fn what_may_carry_a_token_is_asked_each_time_whatever_is_remembered_of_it() {
+    const CORS: &str = "cors: { origins: ['https://app.example'], credentials: true }";
+    let carried = |more: &str| text(&method(KEY, more), OF_ORG, CORS);
+    let gateway = Gateway::start(&carried(", from: { cookie: t }")).await;
+    let world = World {
+        gateway,
+        token: token::member(1),
+    };
+    let cookie = format!("t={}", world.token);
+    let by_cookie = async |origin: Option<&str>| {
+        let origin = origin.map(|origin| ("origin", origin));
+        let headers: Vec<_> = [("cookie", &*cookie)].into_iter().chain(origin).collect();
+        let ask = request("GET", TARGET, None, &headers, "");
+        world.gateway.connect().await.ask(ask).await.status
+    };
+    assert_eq!(by_cookie(None).await, 200);
+    world
+        .gateway
+        .reload(&text(&method(KEY, ", from: { cookie: t }"), ALL, CORS));
+    assert_eq!(
+        (
+            by_cookie(Some("https://evil.example")).await,
+            by_cookie(None).await
+        ),
+        (403, 200),
+        "whose page asks is looked at each time"
+    );
+    world.gateway.reload(&carried(""));
+    world.gateway.origin.forget_received();
+    assert_eq!(by_cookie(None).await, 401, "cookies are no credentials any more");
+    world.gateway.received_nothing();
+    assert_eq!(world.status().await, 200);
+    assert_eq!(world.checked(), 0, "and the token is what it was");
+}
+
+#[tokio::test]
+async fn a_token_that_is_revoked_stays_so_through_reloads() {
+    let same = method(KEY, "");
+    let world = World::knowing(&same).await;
+    let name = Name {
+        kind: Kind::Subject,
+        value: "user_1".into(),
+        tenant: None,
+        issuer: None,
+    };
+    let entry = Entry {
+        name,
+        expires: None,
+        issued_before: None,
+        reason: None,
+    };
+    let state = &world.gateway.state;
+    let now = state.clock.now().wall;
+    state.revocations.add(Source::Admin, vec![entry], now).unwrap();
+    world.gateway.origin.forget_received();
+    for rules in [ALL, OF_ORG] {
+        world.gateway.reload(&text(&same, rules, ""));
+        assert_eq!((world.status().await, world.checked()), (403, 0));
+    }
+    world.gateway.received_nothing();
 }
 
 #[tokio::test]

@@ -184,7 +184,10 @@ const MORE: &str = "  narrowed:
 
 #[tokio::test]
 async fn no_secret_no_claim_and_no_value_is_in_any_export() {
-    let authorizer = Fake::saying(Answers::Json(json!({ "allow": true, "facts": { "ok": true, "name": "canary-fact" } }))).await;
+    let authorizer = Fake::saying(Answers::Json(
+        json!({ "allow": true, "facts": { "ok": true, "name": "canary-fact" } }),
+    ))
+    .await;
     let collector = Collector::start().await;
     let more = MORE.replace("{url}", &authorizer.url());
     let mut program = setup(&collector, &format!("{IDENTITY}{SHAPES}{more}"))
