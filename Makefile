@@ -46,7 +46,7 @@ test-clients: ## Electric's TypeScript client, and a certified OpenID provider, 
 
 test-long: test-clients ## before a release: many more random cases, and authorisers with the real OPA, OpenFGA and SpiceDB
 	@$(NEED) rust build curl postgres caches redis systemd packaging authorization_servers
-	PROPTEST_CASES=20000 SHAPEGATE_UPGRADES=100 SHAPEGATE_STREAMS=10000 $(CARGO) test --locked --workspace
+	PROPTEST_CASES=20000 SHAPEGATE_UPGRADES=100 SHAPEGATE_STREAMS=10000 SHAPEGATE_SOAK_ROUNDS=60 $(CARGO) test --locked --workspace
 	SHAPEGATE_AUTHORIZATION_SERVERS="$(CURDIR)/target/tools/bin" $(CARGO) test --locked --features authorization_servers --test authorizers servers
 
 test-vectors: ## Project Wycheproof's vectors: make test-vectors WYCHEPROOF=<a clone of it>

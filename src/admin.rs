@@ -1,5 +1,6 @@
 //! Metrics, readiness and status for operators, and what they may change.
 
+pub mod breakers;
 pub mod decisions;
 pub mod listener;
 pub mod loops;

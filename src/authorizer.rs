@@ -51,6 +51,7 @@ use shapegate_core::value::Value;
 use self::gather::Remembered;
 use self::key::Key;
 use self::service::{Exchange, Json, Service};
+use crate::breaker::Watched;
 use crate::clock::Clock;
 use crate::postgres::{Pools, Postgres, QueryError};
 use crate::questions::{QuestionLimits, Questions};
@@ -318,6 +319,15 @@ impl Authorizers {
         self.0
             .iter()
             .map(|one| (one.settings.name.as_ref(), one.place.as_str()))
+    }
+
+    /// What keeps each of them from being asked while it fails again and again.
+    pub fn breakers(&self) -> impl Iterator<Item = Watched> {
+        self.0.iter().map(|one| Watched {
+            service: "authorizer",
+            name: one.label().into(),
+            breaker: Arc::clone(one.questions.breaker()),
+        })
     }
 
     /// Whether nobody is asked.

@@ -1,6 +1,6 @@
 //! A circuit breaker: whoever fails again and again is left alone for a while.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use shapegate_core::time::Monotonic;
@@ -16,9 +16,33 @@ pub const PAUSE_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub struct Breaker(Mutex<State>);
 
+/// What a breaker does with those who want to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerState {
+    /// Everybody passes.
+    Closed,
+    /// Nobody passes.
+    Open,
+    /// The pause is over: one passes, or has passed, for a trial.
+    HalfOpen,
+}
+
+/// A breaker, and whom it keeps from being asked.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// What kind of service that is.
+    pub service: &'static str,
+    /// As metrics name it.
+    pub name: Arc<str>,
+    /// The breaker itself.
+    pub breaker: Arc<Breaker>,
+}
+
 #[derive(Debug, Default)]
 struct State {
     failures: u32,
+    /// How often it has opened since somebody took the number.
+    openings: u64,
     /// While it is open: until when, and how long that was.
     open: Option<Open>,
 }
@@ -38,7 +62,7 @@ impl Breaker {
     /// # Errors
     /// For how long not, at least.
     pub fn pass(&self, now: Monotonic) -> Result<(), Duration> {
-        let mut state = self.state();
+        let mut state = self.lock();
         match &mut state.open {
             None => Ok(()),
             Some(open) if now < open.until => Err(now.until(open.until)),
@@ -52,14 +76,14 @@ impl Breaker {
 
     /// Whoever was asked has answered. True when it had been left alone before.
     pub fn succeeded(&self) -> bool {
-        let mut state = self.state();
+        let mut state = self.lock();
         state.failures = 0;
         state.open.take().is_some()
     }
 
     /// Whoever was asked has failed. True when it is left alone from now on.
     pub fn failed(&self, now: Monotonic) -> bool {
-        let mut state = self.state();
+        let mut state = self.lock();
         state.failures = state.failures.saturating_add(1);
         let pause = match state.open {
             // Those who had passed before it opened say nothing new.
@@ -69,6 +93,7 @@ impl Breaker {
             None => PAUSE_MIN,
         };
         let first = state.open.is_none();
+        state.openings += u64::from(first);
         let until = now.plus(pause);
         state.open = Some(Open {
             until,
@@ -80,13 +105,29 @@ impl Breaker {
 
     /// Whoever had passed did not ask after all.
     pub fn abandoned(&self) {
-        if let Some(open) = &mut self.state().open {
+        if let Some(open) = &mut self.lock().open {
             open.trial = false;
         }
     }
 
+    /// How it stands.
+    #[must_use]
+    pub fn state(&self, now: Monotonic) -> BreakerState {
+        match self.lock().open {
+            None => BreakerState::Closed,
+            Some(open) if now < open.until => BreakerState::Open,
+            Some(_) => BreakerState::HalfOpen,
+        }
+    }
+
+    /// How often it has opened since this was called last. A trial that failed is no other opening.
+    #[must_use]
+    pub fn take_openings(&self) -> u64 {
+        std::mem::take(&mut self.lock().openings)
+    }
+
     /// A panic while the lock was held left nothing half done.
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -137,6 +178,24 @@ mod tests {
             assert_eq!(breaker.pass(now), Err(Duration::from_secs(pause)));
             now = now.plus(Duration::from_secs(pause));
         }
+    }
+
+    #[test]
+    fn its_state_follows_the_clock_and_each_opening_is_told_once() {
+        let breaker = opened();
+        let states = |moments: [u64; 3]| moments.map(|moment| breaker.state(at(moment)));
+        use BreakerState::{Closed, HalfOpen, Open};
+        assert_eq!(states([0, 999, 1_000]), [Open, Open, HalfOpen]);
+        assert_eq!((breaker.take_openings(), breaker.take_openings()), (1, 0));
+        assert_eq!(breaker.pass(at(1_000)), Ok(()));
+        assert_eq!(breaker.state(at(1_000)), HalfOpen, "while somebody tries");
+        breaker.failed(at(1_000));
+        assert_eq!(states([1_000, 2_999, 3_000]), [Open, Open, HalfOpen]);
+        assert_eq!(breaker.take_openings(), 0, "it was open already");
+        assert!(breaker.succeeded());
+        assert_eq!(states([0, 3_000, 9_000]), [Closed; 3]);
+        (0..FAILURES_MAX).for_each(|_| _ = breaker.failed(at(9_000)));
+        assert_eq!(breaker.take_openings(), 1);
     }
 
     #[test]

@@ -32,6 +32,7 @@ mod opaque;
 pub mod provider;
 pub mod remote;
 pub mod sessions;
+mod verified;
 #[cfg(all(test, feature = "wycheproof"))]
 mod wycheproof;
 
@@ -46,6 +47,7 @@ use shapegate_core::json::{self, JsonLimits};
 use shapegate_core::time::Now;
 use shapegate_core::value::Value;
 
+use crate::breaker::Watched;
 use crate::clock::Clock;
 
 pub use algorithm::{Algorithm, Family};
@@ -74,6 +76,7 @@ use memory::KnownUser;
 use opaque::{Chosen, Opaque};
 use provider::{Ended, Provider};
 use remote::RemoteKeys;
+use verified::VerifiedTokens;
 
 /// Issuers of one tenant; more are refused.
 pub const ISSUERS_MAX: usize = 64;
@@ -189,13 +192,13 @@ pub struct IdentityWarning {
 
 /// The methods by which one tenant's users are known.
 ///
-/// New keys or rules are a new one of these, which remembers no token: what an old key vouched for ends with
-/// the old one. What a provider has said belongs to the provider.
+/// New keys or rules are a new one of these, which takes over what still counts (`verified`). What a provider
+/// has said belongs to the provider.
 pub struct IdentityMethods {
     issuers: HashMap<Arc<str>, Issuer>,
     opaque: Opaque,
     dev_user: Option<Arc<Identity>>,
-    memory: TokenMemory<KnownUser>,
+    verified: VerifiedTokens,
     signatures_checked: AtomicU64,
 }
 
@@ -229,13 +232,12 @@ impl IdentityMethods {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let memory = TokenMemory::new(sources.memory);
         Ok((
             Self {
                 issuers,
                 opaque,
                 dev_user,
-                memory,
+                verified: VerifiedTokens::new(sources.memory),
                 signatures_checked: AtomicU64::new(0),
             },
             warnings,
@@ -277,8 +279,8 @@ impl IdentityMethods {
     }
 
     fn token<'m>(&'m self, token: &'m [u8], now: Now) -> Result<Authentication<'m>, Refusal> {
-        if let Some(user) = self.memory.recall(token, now) {
-            return Ok(Authentication::Known(Some(Arc::clone(&user.identity))));
+        if let Some(identity) = self.recall(token, now) {
+            return Ok(Authentication::Known(Some(identity)));
         }
         match self.verify(token, now) {
             Ok(identity) => Ok(Authentication::Known(Some(identity))),
@@ -301,6 +303,11 @@ impl IdentityMethods {
     pub fn key_ages(&self, now: Now) -> impl Iterator<Item = (&str, Option<Duration>)> {
         self.published_keys()
             .map(move |keys| (keys.issuer(), keys.age(now)))
+    }
+
+    /// What keeps each provider from being asked while it fails again and again.
+    pub(crate) fn breakers(&self) -> impl Iterator<Item = Watched> {
+        self.opaque.providers().map(Provider::breaker)
     }
 
     /// Whether there is no method by which anybody could be known.
@@ -335,7 +342,7 @@ impl IdentityMethods {
     /// How many tokens are remembered, ended ones that were not yet noticed included.
     #[must_use]
     pub fn tokens_remembered(&self) -> usize {
-        self.memory.len()
+        self.verified.memory().len()
     }
 
     /// How many answers of providers are remembered.
@@ -359,9 +366,10 @@ impl IdentityMethods {
         let identity = Arc::new(identity);
         let user = KnownUser {
             identity: Arc::clone(&identity),
+            issuer: issuer.number(),
             standing,
         };
-        self.memory.remember(token, &Arc::new(user), now);
+        self.verified.memory().remember(token, &Arc::new(user), now);
         Ok(identity)
     }
 }

@@ -61,7 +61,7 @@ struct Inner<K, V> {
     limits: QuestionLimits,
     under_way: Mutex<UnderWay<K, V>>,
     turns: Semaphore,
-    breaker: Breaker,
+    breaker: Arc<Breaker>,
 }
 
 type UnderWay<K, V> = HashMap<K, watch::Receiver<Option<Outcome<V>>>>;
@@ -79,7 +79,7 @@ where
             limits,
             under_way: Mutex::default(),
             turns: Semaphore::new(limits.concurrency_max.max(1)),
-            breaker: Breaker::default(),
+            breaker: Arc::default(),
         }))
     }
 
@@ -106,6 +106,12 @@ where
     #[must_use]
     pub fn under_way(&self) -> usize {
         self.0.table().len()
+    }
+
+    /// What keeps it from being asked while it fails again and again.
+    #[must_use]
+    pub fn breaker(&self) -> &Arc<Breaker> {
+        &self.0.breaker
     }
 
     fn join<F>(

@@ -21,6 +21,7 @@ pub use shared::Shared;
 
 use crate::admin::Metrics;
 use crate::admin::decisions::{Asked, RouteCounts};
+use crate::breaker::Watched;
 use crate::config::{Cors, Selection};
 use crate::gatekeeper::Gatekeeper;
 use crate::hub::Upstream;
@@ -79,7 +80,8 @@ impl Snapshot {
         all
     }
 
-    /// Takes over the keys that issuers have published meanwhile, so that nobody waits for them again.
+    /// Takes over the keys that issuers have published meanwhile, so that nobody waits for them again, and the
+    /// tokens that were verified by what is configured as before.
     pub fn inherit_keys(&self, before: &Self) {
         for tenant in self.tenants() {
             let earlier = before.tenant(&tenant.id);
@@ -110,6 +112,7 @@ pub struct Tenant {
     cors: Cors,
     upstream: Arc<Upstream>,
     gatekeeper: Gatekeeper,
+    breakers: Vec<Watched>,
     unrouted: OnceLock<Arc<RouteCounts>>,
     signed: OnceLock<Arc<RouteCounts>>,
 }
@@ -151,6 +154,11 @@ impl Tenant {
     /// What it mints and verifies.
     pub fn gatekeeper(&self) -> &Gatekeeper {
         &self.gatekeeper
+    }
+
+    /// What keeps those whom it asks from being asked while they fail again and again.
+    pub fn breakers(&self) -> &[Watched] {
+        &self.breakers
     }
 
     /// Where requests are counted that find no route of it.

@@ -11,6 +11,8 @@ mod support;
 
 #[path = "authorizers/answers.rs"]
 mod answers;
+#[path = "authorizers/breakers.rs"]
+mod breakers;
 #[path = "authorizers/fake.rs"]
 mod fake;
 #[path = "authorizers/faults.rs"]

@@ -35,9 +35,13 @@ mod operators;
 mod refused;
 #[path = "config/routes.rs"]
 mod routes;
+#[path = "config/schema.rs"]
+mod schema;
 #[path = "config/secrets.rs"]
 mod secrets;
 #[path = "config/seeing.rs"]
 mod seeing;
 #[path = "config/tls.rs"]
 mod tls;
+#[path = "config/warned.rs"]
+mod warned;

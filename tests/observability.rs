@@ -9,6 +9,8 @@
 
 mod support;
 
+#[path = "observability/canaries.rs"]
+mod canaries;
 #[path = "observability/dashboards.rs"]
 mod dashboards;
 #[allow(dead_code, reason = "other tests need more of it")]

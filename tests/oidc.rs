@@ -26,6 +26,8 @@ mod outage;
 mod presets;
 #[path = "oidc/provider.rs"]
 mod provider;
+#[path = "oidc/reloading.rs"]
+mod reloading;
 #[path = "oidc/rotation.rs"]
 mod rotation;
 #[path = "oidc/shapes.rs"]

@@ -19,5 +19,7 @@ mod limits;
 mod place;
 #[path = "reload/tenants.rs"]
 mod tenants;
+#[path = "reload/tokens.rs"]
+mod tokens;
 #[path = "reload/waits.rs"]
 mod waits;

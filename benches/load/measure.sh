@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154
-# Requests a second, held polls, one change for many. Sourced by benches/run.
+# Requests a second, held polls, one change for many, an issuer in trouble. Sourced by benches/run.
 
 position='offset=-1&log=full'
 live='live=true&handle=123-456'
@@ -150,4 +150,19 @@ measure_tenants() {
         say "tenants: $(tail -n 1 "$work/tenants")"
         end electric
     done
+}
+
+# The gateway alone, with an issuer whose keys are asked for over and over, well or in trouble.
+measure_provider() {
+    local round
+    free_ports
+    start_electric
+    for round in $(seq "$rounds"); do
+        taskset -c "$fan_cores" python3 benches/load/provider.py "$shapegate" "$work/provider-$round" \
+            "${port[SHAPEGATE]}" "${port[SHAPEGATE_ADMIN]}" "${port[ELECTRIC]}" "$((seconds + 5))" "$peer_core" "$fan_cores" \
+            "$others" "$work" >"$work/provider.now" || die "an issuer in trouble: failed"
+        sed "s/^/$round\t/" "$work/provider.now" >>"$work/provider"
+        say "provider: round $round: $(tr '\n' ';' <"$work/provider.now")"
+    done
+    end electric
 }

@@ -32,6 +32,13 @@ SCALE = [
     ("63 rules before the one that applies instead of one", "remembered_63", "remembered_1"),
     ("the same where rules read a request header, so that each request is decided anew", "anew_63", "anew_1"),
 ]
+TROUBLES = [
+    ("alone", "nobody"),
+    ("known", "good tokens that are remembered"),
+    ("made_up_well", "made-up key names; the provider answers"),
+    ("made_up_slow", "the same; it does not answer"),
+    ("made_up_down", "the same; it is down"),
+]
 PEERS = {"haproxy": "HAProxy", "node": "the guides' route handler on Node", "varnish": "Varnish", "nginx": "nginx",
          "shapegate": "shapegate"}
 
@@ -67,6 +74,23 @@ class Requests:
 
     def difference(self, label, other):
         return statistics.median(ours - theirs for ours, theirs in self.pairs(label, other))
+
+
+class Provider:
+    """What was measured of one who is known while others ask, by case and round."""
+
+    def __init__(self):
+        self.measured = {}
+        for _, case, *figures in rows("provider"):
+            self.measured.setdefault(case, []).append([int(figure) for figure in figures])
+
+    def median(self, case, place):
+        return statistics.median(round[place] for round in self.measured[case])
+
+    def ratio(self, case, other):
+        """Of the 99th percentiles within a round."""
+        pairs = zip(self.measured[case], self.measured[other])
+        return statistics.median(one[3] / two[3] for one, two in pairs)
 
 
 def micro():
@@ -144,6 +168,17 @@ class Targets:
         slower = float(many[6]) - float(many[5])
         self.add(f"{name}: another's slowest request meanwhile, more than before", "≤ 5 ms", slower, " ms", 5)
 
+    def of_provider(self, provider):
+        if not provider.measured:
+            return
+        troubled = ["made_up_well", "made_up_slow", "made_up_down"]
+        fetches = max(max(figures[1] for figures in provider.measured[case]) for case in troubled)
+        self.add("made-up key names: fetches of keys a minute", "≤ 10", float(fetches), "", 10)
+        for case, what in zip(troubled, ["answers", "does not answer", "is down"]):
+            ratio = provider.ratio(case, "known")
+            self.add(f"the same, provider {what}: 99 % of a known user's answers, of those beside as many good tokens",
+                     "≤ 1.1×", ratio, "×", 1.1)
+
     def of_micro(self, times):
         if not times:
             return
@@ -216,6 +251,17 @@ def tenants_table(tenants):
     return table("Tenants", heads, lines)
 
 
+def provider_table(provider):
+    lines = [
+        f"| {name} | {provider.median(case, 0):,.0f} | {provider.median(case, 1):.0f} | "
+        f"{provider.median(case, 2):.0f} µs | {provider.median(case, 3):.0f} µs |"
+        for case, name in TROUBLES
+        if case in provider.measured
+    ]
+    heads = ["what others send", "of them answered a second", "fetches of keys", "half of a known user's answers", "99 %"]
+    return table("An identity provider in trouble", heads, lines)
+
+
 def micro_table(times):
     lines = [
         f"| `{name}` | {time / 1e3:.2f} µs |"
@@ -226,11 +272,13 @@ def micro_table(times):
 
 def report():
     requests, fans, held, tenants, times = Requests(), rows("fan"), rows("held"), rows("tenants"), micro()
+    provider = Provider()
     targets = Targets()
     targets.of_requests(requests)
     targets.of_fans(fans)
     targets.of_held(held)
     targets.of_tenants(tenants)
+    targets.of_provider(provider)
     targets.of_micro(times)
     lines = [
         f"Measured {date.today()} on {os.cpu_count()} cores: {versions()}. Requests: {ROUNDS} rounds of {SECONDS} s "
@@ -241,6 +289,7 @@ def report():
         *fan_table(fans),
         *held_table(held),
         *tenants_table(tenants),
+        *provider_table(provider),
         *micro_table(times),
     ]
     return "\n".join(lines) + "\n"

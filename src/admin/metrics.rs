@@ -5,6 +5,7 @@ use prometheus::{
 };
 use shapegate_core::code::Code;
 
+use super::breakers::BreakerMetrics;
 use super::decisions::DecisionMetrics;
 use super::loops::UnauthorizedLoops;
 use super::readiness::KeyAges;
@@ -58,6 +59,8 @@ pub struct Metrics {
     pub reload: ReloadMetrics,
     /// What is counted of those who are asked about users.
     pub identity: IdentityMetrics,
+    /// Who is left alone after failures.
+    pub breakers: BreakerMetrics,
     /// What authorisers are counted by.
     pub authorizers: AuthorizerMetrics,
     /// What is counted of revocations.
@@ -116,6 +119,7 @@ impl Metrics {
             hub: HubMetrics::new()?,
             reload: ReloadMetrics::new()?,
             identity: IdentityMetrics::new()?,
+            breakers: BreakerMetrics::new(settings)?,
             authorizers: AuthorizerMetrics::new()?,
             revocations: RevocationMetrics::new()?,
             cluster: ClusterMetrics::new()?,
@@ -146,6 +150,7 @@ impl Metrics {
         self.limits.register(&self.registry)?;
         self.key_ages.register(&self.registry)?;
         self.identity.register(&self.registry)?;
+        self.breakers.register(&self.registry)?;
         self.authorizers.register(&self.registry)?;
         self.hub.register(&self.registry)?;
         self.cluster.register(&self.registry)?;

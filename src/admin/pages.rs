@@ -29,6 +29,7 @@ fn asked_tenant(head: &RequestHeader) -> Option<&str> {
 
 fn rendered(state: &State) -> Result<String, prometheus::Error> {
     state.metrics.key_ages.take(state);
+    state.metrics.breakers.take(state);
     state.metrics.unauthorized_loops.take(state.clock.now().monotonic);
     state.metrics.decisions.forget_unserved();
     state.metrics.render()

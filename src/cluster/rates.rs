@@ -20,7 +20,7 @@ const QUESTIONS_MAX: usize = 512;
 /// The rates that gateways share, while there is somebody to ask for them.
 pub struct SharedRates {
     link: ArcSwapOption<Link>,
-    breaker: Breaker,
+    breaker: Arc<Breaker>,
     turns: Semaphore,
     clock: Arc<dyn Clock>,
     metrics: ClusterMetrics,
@@ -48,7 +48,7 @@ impl SharedRates {
     pub(super) fn new(clock: Arc<dyn Clock>, metrics: ClusterMetrics) -> Self {
         Self {
             link: ArcSwapOption::empty(),
-            breaker: Breaker::default(),
+            breaker: Arc::default(),
             turns: Semaphore::new(QUESTIONS_MAX),
             clock,
             metrics,
@@ -62,6 +62,11 @@ impl SharedRates {
     /// Whether there is anybody to ask.
     pub fn is_reachable(&self) -> bool {
         self.link.load().is_some()
+    }
+
+    /// What keeps Redis from being asked while it fails again and again, where there is one.
+    pub fn breaker(&self) -> Option<&Arc<Breaker>> {
+        self.is_reachable().then_some(&self.breaker)
     }
 
     /// Takes up to `wanted` of a rate; none where nobody answers in time.

@@ -141,7 +141,10 @@ fn check(
     if let Some(cors) = &cors {
         conflicts::cookies_for_any_origin(reading, &identity.credential_cookies(), cors);
     }
-    for entry in ["identity", "shapes"].iter().filter_map(|key| section.entry(key)) {
+    for entry in ["identity", "member", "shapes"]
+        .iter()
+        .filter_map(|key| section.entry(key))
+    {
         users_own::warn(reading, &identity.presets, &entry.value);
     }
     let part = gatekeeper.as_ref().and_then(Option::as_ref);

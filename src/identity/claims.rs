@@ -74,7 +74,7 @@ fn is_one_of(text: &str, accepted: &[String]) -> bool {
 }
 
 /// What an issuer's tokens must say about time and audience.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct ClaimRules {
     pub(crate) audience: AudienceRule,
     pub(crate) lifetime_max: Option<Duration>,

@@ -74,12 +74,27 @@ pub enum IssuerError {
 /// An issuer, ready to verify its tokens.
 #[derive(Debug)]
 pub(crate) struct Issuer {
-    name: Arc<str>,
+    terms: Terms,
+    /// Under which tokens are remembered: no two issuers of a process have the same, but for those of equal
+    /// terms of which one took the other's place.
+    number: AtomicU64,
     keys: Keys,
+}
+
+/// All of an issuer's configuration: whatever verifying a token depends on, apart from the token, the time, and
+/// the keys that the issuer has published meanwhile.
+#[derive(Debug, PartialEq)]
+struct Terms {
+    name: Arc<str>,
+    /// The keys themselves, or where they are published.
+    keys: Vec<KeySource>,
     rules: ClaimRules,
     types: TokenTypes,
     mappings: Vec<ClaimMapping>,
 }
+
+/// Numbers for issuers, never used twice in a process.
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
 /// Where an issuer's keys come from.
 #[derive(Debug)]
@@ -91,7 +106,7 @@ enum Keys {
 }
 
 /// Which `typ` of a token is taken, none included.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 enum TokenTypes {
     /// That of credentials: none, `JWT` and `at+jwt`.
     Usual,
@@ -176,16 +191,47 @@ impl Issuer {
     }
 
     fn of(source: IssuerSource, types: TokenTypes, keys: Keys) -> Self {
-        Self {
-            name: source.issuer.into(),
-            keys,
-            rules: ClaimRules {
-                audience: source.audience,
-                lifetime_max: source.lifetime_max,
-            },
+        let IssuerSource {
+            issuer,
+            keys: given,
+            audience,
+            lifetime_max,
+            token_type: _,
+            claims: mappings,
+        } = source;
+        let rules = ClaimRules {
+            audience,
+            lifetime_max,
+        };
+        let terms = Terms {
+            name: issuer.into(),
+            keys: given,
+            rules,
             types,
-            mappings: source.claims,
+            mappings,
+        };
+        Self {
+            terms,
+            number: AtomicU64::new(NUMBERS.fetch_add(1, Ordering::Relaxed)),
+            keys,
         }
+    }
+
+    /// Takes the place of an earlier one: with its terms, what that one has verified, and the keys that it has
+    /// fetched, whose standing what was verified rests on.
+    pub(super) fn inherit(&self, earlier: &Self) {
+        if self.terms != earlier.terms {
+            return;
+        }
+        self.number.store(earlier.number(), Ordering::Relaxed);
+        if let (Keys::Published(keys), Keys::Published(known)) = (&self.keys, &earlier.keys) {
+            keys.inherit(known);
+        }
+    }
+
+    /// Under which its tokens are remembered.
+    pub(super) fn number(&self) -> u64 {
+        self.number.load(Ordering::Relaxed)
     }
 
     /// The keys that it publishes, if that is where its keys come from.
@@ -197,12 +243,12 @@ impl Issuer {
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
-        &self.name
+        &self.terms.name
     }
 
     /// The names that rules read of its tokens.
     pub(super) fn mappings(&self) -> &[ClaimMapping] {
-        &self.mappings
+        &self.terms.mappings
     }
 
     /// Verifies a token that says it is of this issuer. Each signature that is checked is counted.
@@ -220,10 +266,10 @@ impl Issuer {
             standing,
         } = self.verify_claims(token, claims, now, checked)?;
         let subject = claims::subject(&claims)?;
-        let (mapped, claims) = mapping::apply(&self.mappings, claims)?;
+        let (mapped, claims) = mapping::apply(&self.terms.mappings, claims)?;
         let identity = Identity::new(IdentitySource {
             subject,
-            issuer: Some(Arc::clone(&self.name)),
+            issuer: Some(Arc::clone(&self.terms.name)),
             mapped,
             claims,
             valid_until: Some(Until::at_wall(now, end)),
@@ -242,9 +288,9 @@ impl Issuer {
     ) -> Result<VerifiedClaims, Fault> {
         let Signature { kid, standing } = self.check_signature(token, now, checked)?;
         self.check_type(&token.header)?;
-        let end = self.rules.check(&claims, now)?;
+        let end = self.terms.rules.check(&claims, now)?;
         let mut credential = claims::credential(&claims);
-        credential.issuer = Some(Arc::clone(&self.name));
+        credential.issuer = Some(Arc::clone(&self.terms.name));
         // Whoever holds a key may leave its name out of a token, or write another one where the key has none.
         let named = token.header.kid.iter().cloned();
         credential.key_ids = named.chain(kid).collect();
@@ -266,7 +312,7 @@ impl Issuer {
             Keys::Given(keys) => return Ok(signature(self.signed_by(keys, token, checked)?, None)),
             Keys::Published(keys) => keys,
         };
-        let missing = || Fault::KeysMissing(self.name.to_string());
+        let missing = || Fault::KeysMissing(self.terms.name.to_string());
         let published = keys.current(now).ok_or_else(missing)?;
         let key = self.signed_by(&published.ring, token, checked)?;
         let standing = published.standing(key).ok_or_else(missing)?;
@@ -283,7 +329,7 @@ impl Issuer {
         let Header { algorithm, kid, .. } = &token.header;
         let candidates = keys
             .candidates(*algorithm, kid.as_deref())
-            .map_err(|_| Fault::TooManyKeys(self.name.to_string()))?;
+            .map_err(|_| Fault::TooManyKeys(self.terms.name.to_string()))?;
         let mut tried = 0;
         for key in candidates {
             tried += 1;
@@ -296,7 +342,7 @@ impl Issuer {
     }
 
     fn no_signature(&self, tried: u32, header: &Header) -> Fault {
-        let issuer = self.name.to_string();
+        let issuer = self.terms.name.to_string();
         match tried {
             0 => Fault::NoKey {
                 issuer,
@@ -309,7 +355,7 @@ impl Issuer {
 
     fn check_type(&self, header: &Header) -> Result<(), Fault> {
         let kind = header.kind.as_deref().map(without_application);
-        if self.types.take(kind) {
+        if self.terms.types.take(kind) {
             Ok(())
         } else {
             Err(Fault::TypeRefused(kind.map(quoted).unwrap_or_default()))

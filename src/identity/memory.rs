@@ -48,6 +48,8 @@ pub(crate) trait Remembered {
 /// A user who is known by a token.
 pub(crate) struct KnownUser {
     pub(crate) identity: Arc<Identity>,
+    /// The number of the issuer that verified the token.
+    pub(crate) issuer: u64,
     /// That of the key that signed the token, where it was published.
     pub(crate) standing: Option<Arc<Standing>>,
 }

@@ -25,6 +25,7 @@ use super::carrier::Carrier;
 use super::claims;
 use super::fault::Fault;
 use super::mapping::{self, ClaimMapping};
+use crate::breaker::Watched;
 use crate::clock::Clock;
 use crate::questions::{QuestionLimits, Questions, Unanswered};
 
@@ -282,6 +283,15 @@ impl Provider {
     /// Whether an identity may be this provider's, and its credential be told of when it ends.
     pub(crate) fn may_tell_of(&self, identity: &Identity) -> bool {
         identity.issuer() == Some(&self.known.name) && self.known.lookup.tells_endings()
+    }
+
+    /// What keeps it from being asked while it fails again and again.
+    pub(crate) fn breaker(&self) -> Watched {
+        Watched {
+            service: "identity",
+            name: Arc::clone(&self.known.name),
+            breaker: Arc::clone(self.questions.breaker()),
+        }
     }
 
     pub(crate) fn remembered(&self) -> usize {

@@ -2,6 +2,7 @@
 
 use super::{CompileError, Shared};
 use crate::authorizer::Authorizers;
+use crate::breaker::Watched;
 use crate::config::{CheckedShape, TenantConfig};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,6 +26,11 @@ impl ShapeAuthorizers {
             Ok((Arc::clone(name), Arc::new(compiled)))
         });
         Ok(Self(compiled.collect::<Result<_, CompileError>>()?))
+    }
+
+    /// What keeps each of them from being asked while it fails again and again.
+    pub(super) fn breakers(&self) -> impl Iterator<Item = Watched> {
+        self.0.values().flat_map(|authorizers| authorizers.breakers())
     }
 
     pub(super) fn of_shape(&self, shape: &CheckedShape) -> Arc<Authorizers> {

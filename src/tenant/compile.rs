@@ -62,12 +62,14 @@ pub fn compile(config: &Config) -> Result<Snapshot, CompileError> {
 /// What could not be seen before.
 pub fn compile_tenant(config: &TenantConfig, shared: &Shared) -> Result<Tenant, CompileError> {
     let authorizers = ShapeAuthorizers::of(config, shared)?;
+    let identity = identity(config, shared)?;
     Ok(Tenant {
         id: Arc::clone(&config.id),
         selection: config.selection.clone(),
         lease: Lease::of(Arc::clone(&config.id)),
         router: Router::new(&config.shapes, &authorizers, config.gatekeeper.as_ref()),
-        identity: identity(config, shared)?,
+        breakers: authorizers.breakers().chain(identity.breakers()).collect(),
+        identity,
         cors: config.cors.clone(),
         upstream: Arc::new(upstream(&config.electric, shared)?),
         gatekeeper: gatekeeper(config, &authorizers)?,

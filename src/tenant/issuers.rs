@@ -22,7 +22,8 @@ impl Tenant {
         futures_util::future::join_all(fetching).await;
     }
 
-    /// Takes over the keys that the same tenant has fetched before. Whose tokens they are for is no part of them.
+    /// Takes over the keys that the same tenant has fetched before, whose tokens they are for being no part of
+    /// them; and then, where a method is what it was, the tokens that were verified with the very keys.
     pub(super) fn inherit_keys(&self, earlier: &Self) {
         for keys in self.published_keys() {
             let of_issuer = |known: &&Arc<RemoteKeys>| known.issuer() == keys.issuer();
@@ -31,6 +32,7 @@ impl Tenant {
                 .filter(of_issuer)
                 .for_each(|known| keys.inherit(known));
         }
+        self.identity.inherit(&earlier.identity);
     }
 
     /// The issuers that publish their keys, and how old these are; none where they have not come yet.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use shapegate::breaker::PAUSE_MIN;
 use shapegate::clock::ManualClock;
 use shapegate_core::time::UnixMillis;
 
-use crate::gateways::{TARGET, apart, asks, metric, together};
+use crate::gateways::{TARGET, apart, asks, metric, settings, together};
 use crate::place::users;
 use crate::support::gateway::{Gateway, origin};
 use crate::support::redis::Redis;
@@ -202,4 +203,53 @@ async fn without_redis_each_gateway_counts_for_itself() {
         }
         assert!(served >= 2, "{served}");
     }
+}
+
+#[tokio::test]
+async fn a_redis_that_gives_no_rates_is_left_alone_and_told_of_and_nobody_is_refused_for_it() {
+    let redis = Redis::start().await;
+    // Whoever set up its user forgot the keys of rates.
+    let documented = std::fs::read_to_string("docs/operations.md").unwrap();
+    let line = documented
+        .lines()
+        .find(|line| line.starts_with("ACL SETUSER"))
+        .unwrap();
+    let forgetful = line.replace("~shapegate:*", "~shapegate:revocations ~shapegate:changes");
+    assert_ne!(forgetful, line);
+    let () = redis.ask(&forgetful.split(' ').collect::<Vec<_>>()).await;
+    let clock = ManualClock::at(UnixMillis::from_seconds(token::now()));
+    let limits = "limits: { per_subject: { requests_per_minute: 1000, new_shapes_per_minute: none } }";
+    let text = format!("{limits}\n{}", users());
+    let gateway = Gateway::before(origin(), &text, Arc::new(clock.clone())).await;
+    gateway.run_beside();
+    let url = format!("redis://shapegate:password@{}/1", redis.address);
+    gateway.state.cluster.set(Some(settings(&url)));
+    together(&gateway).await;
+    for number in 1..=20 {
+        assert_eq!(asks(&gateway, number).await.0, 200);
+    }
+    let rates = |outcome: &str| {
+        metric(
+            &gateway,
+            &format!("shapegate_cluster_rates_total{{outcome=\"{outcome}\"}}"),
+        )
+        .unwrap()
+    };
+    assert!((rates("unanswered") - 5.0).abs() < 0.1, "{}", rates("unanswered"));
+    assert!(
+        (rates("left_alone") - 15.0).abs() < 0.1,
+        "{}",
+        rates("left_alone")
+    );
+    let stands = |state: &str| {
+        gateway.state.metrics.breakers.take(&gateway.state);
+        let name = format!("shapegate_breakers{{name=\"rates\",service=\"cluster\",state=\"{state}\"}}");
+        metric(&gateway, &name)
+    };
+    assert_eq!((stands("open"), stands("half_open")), (Some(1.0), Some(0.0)));
+    clock.advance(PAUSE_MIN);
+    assert_eq!((stands("open"), stands("half_open")), (Some(0.0), Some(1.0)));
+    let () = redis.ask(&line.split(' ').collect::<Vec<_>>()).await;
+    assert_eq!(asks(&gateway, 99).await.0, 200);
+    assert_eq!(stands("closed"), Some(1.0), "one trial brings it back");
 }

@@ -205,6 +205,28 @@ async fn a_credential_that_ends_earlier_is_forgotten_with_its_end_and_refused_af
 }
 
 #[tokio::test]
+async fn r17_a_wall_clock_that_jumps_prolongs_nothing_and_ends_what_ends_by_it() {
+    let hour = Duration::from_secs(3_600);
+    let book = Book::of(&[("s1", "alice")]);
+    book.put("s2", "bob", Some(NOW.plus(hour / 2)));
+    let world = World::bearer(&book);
+    for credential in ["s1", "s2"] {
+        assert!(world.bearer_subject(credential).await.is_ok());
+    }
+    world.clock.set_wall(UnixMillis(NOW.0 - 3_600_000));
+    world.clock.advance(TTL - Duration::from_millis(1));
+    assert!(world.bearer_subject("s1").await.is_ok());
+    assert_eq!(book.asked(), 2, "remembered still");
+    world.clock.advance(Duration::from_millis(1));
+    assert!(world.bearer_subject("s1").await.is_ok());
+    assert_eq!(book.asked(), 3, "and not for another hour");
+    world.clock.set_wall(NOW.plus(hour));
+    assert!(world.bearer_subject("s1").await.is_ok());
+    assert_eq!(book.asked(), 4, "whoever may have changed meanwhile is asked for");
+    assert_eq!(world.bearer_subject("s2").await, Err(Code::TokenExpired));
+}
+
+#[tokio::test]
 async fn nobodys_credential_is_refused_and_only_shortly_remembered() {
     let book = Book::of(&[]);
     let world = World::bearer(&book);

@@ -108,7 +108,12 @@ impl Raw {
 
     /// The next answer; `None` if the connection closes before one.
     pub async fn answer(&mut self) -> Option<Answer> {
-        let mut answer = self.head().await?;
+        let head = self.head().await?;
+        Some(self.body_of(head).await)
+    }
+
+    /// An answer whose header was read, with its body.
+    pub async fn body_of(&mut self, mut answer: Answer) -> Answer {
         let chunked = answer
             .header("transfer-encoding")
             .is_some_and(|te| te.contains("chunked"));
@@ -125,7 +130,7 @@ impl Raw {
                 true
             }
         };
-        Some(answer)
+        answer
     }
 
     /// Status and headers of the next answer; the body stays to be read.

@@ -3,11 +3,13 @@
 use serde_json::json;
 
 use super::program::{Program, free_port, post};
+use super::{away_and_back, revoked};
 use crate::fake::Fake;
 use crate::support::token::{self, IDENTITY};
 use crate::world::{World, allow, bob, refused, sent, unavailable};
 
 const KEY: &str = "spicedb-preshared-key";
+const P1: &str = "/api/p1/users?offset=-1";
 const SCHEMA: &str = "
 definition user {}
 caveat on_weekdays(weekday bool) {
@@ -26,30 +28,44 @@ definition person {
 }
 ";
 
-async fn spicedb() -> (Program, String) {
-    let (http, grpc) = (free_port(), free_port());
-    let arguments = [
-        "serve".to_owned(),
-        format!("--grpc-preshared-key={KEY}"),
-        "--http-enabled".to_owned(),
-        format!("--http-addr=127.0.0.1:{http}"),
-        format!("--grpc-addr=127.0.0.1:{grpc}"),
-        "--datastore-engine=memory".to_owned(),
-        "--metrics-enabled=false".to_owned(),
-        "--telemetry-endpoint=".to_owned(),
-        "--skip-release-check".to_owned(),
-    ];
-    let mut program = Program::start("spicedb", tempfile::tempdir().unwrap(), &arguments);
-    program.listens(grpc).await;
-    program.listens(http).await;
-    let url = format!("http://127.0.0.1:{http}");
-    post(
-        &format!("{url}/v1/schema/write"),
-        Some(KEY),
-        &json!({ "schema": SCHEMA }),
-    )
-    .await;
-    (program, url)
+struct Server {
+    program: Program,
+    ports: [u16; 2],
+    url: String,
+}
+
+impl Server {
+    /// One that knows the schema, and nobody.
+    async fn start() -> Self {
+        let (http, grpc) = (free_port(), free_port());
+        let arguments = [
+            "serve".to_owned(),
+            format!("--grpc-preshared-key={KEY}"),
+            "--http-enabled".to_owned(),
+            format!("--http-addr=127.0.0.1:{http}"),
+            format!("--grpc-addr=127.0.0.1:{grpc}"),
+            "--datastore-engine=memory".to_owned(),
+            "--metrics-enabled=false".to_owned(),
+            "--telemetry-endpoint=".to_owned(),
+            "--skip-release-check".to_owned(),
+        ];
+        let mut program = Program::start("spicedb", tempfile::tempdir().unwrap(), &arguments);
+        for port in [grpc, http] {
+            program.listens(port).await;
+        }
+        let url = format!("http://127.0.0.1:{http}");
+        write_schema(&url).await;
+        Self {
+            program,
+            ports: [grpc, http],
+            url,
+        }
+    }
+}
+
+async fn write_schema(url: &str) {
+    let schema = format!("{url}/v1/schema/write");
+    post(&schema, Some(KEY), &json!({ "schema": SCHEMA })).await;
 }
 
 fn object(text: &str) -> serde_json::Value {
@@ -57,9 +73,16 @@ fn object(text: &str) -> serde_json::Value {
     json!({ "objectType": kind, "objectId": id })
 }
 
-/// Writes relationships `(resource, relation, subject, caveat)`, and gives their ZedToken.
-async fn write(url: &str, relationships: &[(&str, &str, &str, Option<&str>)]) -> String {
-    let update = |(resource, relation, subject, caveat): &(&str, &str, &str, Option<&str>)| {
+/// `(resource, relation, subject, caveat)`.
+type Relationship<'t> = (&'t str, &'t str, &'t str, Option<&'t str>);
+
+/// Writes relationships, and gives their ZedToken.
+async fn write(url: &str, relationships: &[Relationship<'_>]) -> String {
+    change(url, "OPERATION_TOUCH", relationships).await
+}
+
+async fn change(url: &str, operation: &str, relationships: &[Relationship<'_>]) -> String {
+    let update = |(resource, relation, subject, caveat): &Relationship<'_>| {
         let (subject, subjects_relation) = subject.split_once('#').unwrap_or((subject, ""));
         let mut relationship = json!({
             "resource": object(resource),
@@ -69,7 +92,7 @@ async fn write(url: &str, relationships: &[(&str, &str, &str, Option<&str>)]) ->
         if let Some(caveat) = caveat {
             relationship["optionalCaveat"] = json!({ "caveatName": caveat });
         }
-        json!({ "operation": "OPERATION_TOUCH", "relationship": relationship })
+        json!({ "operation": operation, "relationship": relationship })
     };
     let updates: Vec<_> = relationships.iter().map(update).collect();
     let answer = post(
@@ -84,6 +107,7 @@ async fn write(url: &str, relationships: &[(&str, &str, &str, Option<&str>)]) ->
 async fn world(url: &str, consistency: &str, limit: usize, key: &str) -> World {
     let text = format!(
         "{IDENTITY}
+limits: {{ hub_bytes_max: 0KiB }}
 shapes:
   users:
     path: /api/{{project:text}}/users
@@ -97,7 +121,7 @@ shapes:
         check: {{ resource: {{ type: project, id: request.path.project }}, permission: view, subject: {{ type: user, id: user.id }} }}
         lookup: {{ resource: person, permission: see, subject: {{ type: user, id: user.id }}, limit: {limit} }}
         consistency: {consistency}
-        timeout: 10s
+        timeout: 20s
     rules: [{{ when: decision.allowed, rows: {{ where: 'id = ANY($1)', params: [decision.ids] }} }}]
 "
     );
@@ -106,9 +130,10 @@ shapes:
 
 #[tokio::test]
 async fn checks_and_lookups_decide_as_spicedb_says() {
-    let (_spicedb, url) = spicedb().await;
+    let server = Server::start().await;
+    let url = &server.url;
     write(
-        &url,
+        url,
         &[
             ("project:p1", "viewer", "user:bob", None),
             ("project:p2", "viewer", "user:bob", Some("on_weekdays")),
@@ -120,7 +145,7 @@ async fn checks_and_lookups_decide_as_spicedb_says() {
         ],
     )
     .await;
-    let world1 = world(&url, "fully_consistent", 10, KEY).await;
+    let world1 = world(url, "fully_consistent", 10, KEY).await;
     let get = async |project: &str, token: &str| {
         world1
             .gateway
@@ -139,11 +164,11 @@ async fn checks_and_lookups_decide_as_spicedb_says() {
         "forbidden",
     );
 
-    let few = world(&url, "fully_consistent", 1, KEY).await;
+    let few = world(url, "fully_consistent", 1, KEY).await;
     let answer = few.gateway.get("/api/p1/users?offset=-1", Some(&bob())).await;
     refused(&answer, 403, "definition_too_large");
 
-    let stranger = world(&url, "fully_consistent", 10, "another-key").await;
+    let stranger = world(url, "fully_consistent", 10, "another-key").await;
     unavailable(
         &stranger
             .gateway
@@ -154,11 +179,12 @@ async fn checks_and_lookups_decide_as_spicedb_says() {
 
 #[tokio::test]
 async fn a_zed_token_makes_a_new_relationship_seen_at_once_and_a_forged_one_gives_nothing() {
-    let (_spicedb, url) = spicedb().await;
+    let server = Server::start().await;
+    let url = &server.url;
     let fresh = "{ at_least_as_fresh: 'has(request.query.zed) ? request.query.zed : null' }";
-    let world1 = world(&url, fresh, 10, KEY).await;
+    let world1 = world(url, fresh, 10, KEY).await;
     let token = write(
-        &url,
+        url,
         &[
             ("project:p1", "viewer", "user:bob", None),
             ("person:1", "seen_by", "user:bob", None),
@@ -184,4 +210,63 @@ async fn a_zed_token_makes_a_new_relationship_seen_at_once_and_a_forged_one_give
     }
     let answer = world1.gateway.get(&target, Some(&bob())).await;
     assert_eq!(answer.status, 200, "nobody's odd id has the engine left alone");
+}
+
+/// What Bob has in the tests below.
+const OF_BOB: [Relationship<'static>; 3] = [
+    ("project:p1", "viewer", "user:bob", None),
+    ("person:1", "seen_by", "user:bob", None),
+    ("person:3", "seen_by", "user:bob", None),
+];
+
+#[tokio::test]
+async fn a_relationship_that_is_deleted_denies_once_the_yes_is_over_and_a_resource_is_no_longer_found() {
+    let server = Server::start().await;
+    let url = &server.url;
+    write(url, &OF_BOB).await;
+    let world = world(url, "fully_consistent", 10, KEY).await;
+    assert_eq!(world.gateway.get(P1, Some(&bob())).await.status, 200);
+    assert_eq!(sent(&world, "params[1]"), "{1,3}");
+    change(url, "OPERATION_DELETE", &OF_BOB[1..2]).await;
+    world.clock.advance(shapegate::authorizer::TTL_DEFAULT);
+    assert_eq!(world.gateway.get(P1, Some(&bob())).await.status, 200);
+    assert_eq!(sent(&world, "params[1]"), "{3}");
+    revoked(&world, P1, async || {
+        change(url, "OPERATION_DELETE", &OF_BOB[..1]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_consistency_is_understood() {
+    let server = Server::start().await;
+    let url = &server.url;
+    let zed = write(url, &OF_BOB).await;
+    let at_least = format!("{{ at_least_as_fresh: {{ value: '{zed}' }} }}");
+    let unsaid = "{ at_least_as_fresh: 'has(request.query.zed) ? request.query.zed : null' }";
+    for consistency in ["minimize_latency", "fully_consistent", &at_least, unsaid] {
+        let world = world(url, consistency, 10, KEY).await;
+        // Minimal latency may give the state of some seconds ago, in which nobody was known.
+        let seen = async {
+            while world.gateway.get(P1, Some(&bob())).await.status != 200 {
+                world.clock.advance(shapegate::authorizer::TTL_DEFAULT);
+            }
+        };
+        crate::support::patience::soon(seen).await;
+        assert_eq!(sent(&world, "params[1]"), "{1,3}", "{consistency}");
+    }
+}
+
+#[tokio::test]
+async fn while_it_is_away_nobody_is_told_no_and_it_is_asked_again_when_it_is_back() {
+    let mut server = Server::start().await;
+    let url = server.url.clone();
+    write(&url, &OF_BOB).await;
+    let world = world(&url, "fully_consistent", 10, KEY).await;
+    let restore = async || {
+        // It forgets everything with its process.
+        write_schema(&url).await;
+        write(&url, &OF_BOB).await;
+    };
+    away_and_back(&world, P1, &mut server.program, &server.ports, restore).await;
 }
