@@ -5,8 +5,8 @@
 use std::sync::{Arc, OnceLock};
 
 use http::header;
+use pingora_core::protocols::http::ServerSession;
 use pingora_core::{Error, ErrorSource};
-use pingora_proxy::Session;
 use shapegate_core::code::{Code, Refusal};
 use shapegate_core::permit::Allowed;
 use shapegate_core::request::{Asked, Offset, Verb};
@@ -55,9 +55,8 @@ impl Story {
 
 impl Told {
     /// A request that has just come.
-    pub fn begin(state: &State, session: &Session, ctx: &mut RequestContext) {
-        let head = session.req_header();
-        let peer = address_of(session);
+    pub fn begin(state: &State, session: &ServerSession, ctx: &mut RequestContext) {
+        let (head, peer) = (session.req_header(), address_of(session));
         ctx.told.trace = state.traces.begin(&Arriving {
             head,
             peer,
@@ -169,7 +168,7 @@ impl Told {
 /// Tells what was decided, unless nothing had to be.
 pub fn decided(
     state: &State,
-    session: &Session,
+    session: &ServerSession,
     ctx: &mut RequestContext,
     admission: &Result<Admission, Refusal>,
 ) {
@@ -250,10 +249,10 @@ pub struct Sent {
 
 impl Sent {
     /// What was written to a session.
-    pub fn to(session: &Session) -> Self {
+    pub fn to(session: &ServerSession) -> Self {
         Self {
             status: session.response_written().map(|head| head.status.as_u16()),
-            bytes: session.as_downstream().body_bytes_sent(),
+            bytes: session.body_bytes_sent(),
         }
     }
 }
@@ -296,7 +295,7 @@ pub fn failed(ctx: &RequestContext, error: &Error) {
 }
 
 /// Whether a request came over TLS.
-fn is_tls(session: &Session) -> bool {
-    let digest = session.as_downstream().digest();
+fn is_tls(session: &ServerSession) -> bool {
+    let digest = session.digest();
     digest.is_some_and(|digest| digest.ssl_digest.is_some())
 }
