@@ -2,7 +2,7 @@
 //!
 //! Whether a request is recorded is decided when it arrives. One that is not costs a draw and nothing else: no span,
 //! no allocation, no lock. A span that has ended is put into a bounded queue; a thread of its own makes batches of
-//! them and sends them ([`exporter`]), and no request ever waits for it. What is too much is dropped and counted.
+//! them and sends them, and no request ever waits for it. What is too much is dropped and counted.
 //!
 //! Spans name routes, tenants, shapes and rules. They hold no token, no claim, no subject, no raw path, no query and
 //! no value of a filter.
