@@ -13,8 +13,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use pingora_core::protocols::http::ServerSession;
 use pingora_http::RequestHeader;
-use pingora_proxy::Session;
 use shapegate_core::answer::{Audience, Expected};
 use shapegate_core::code::{Code, Refusal};
 use shapegate_core::credential::Credential;
@@ -130,14 +130,14 @@ impl Admitted {
 /// What the client is told.
 pub async fn admit(
     state: &State,
-    session: &mut Session,
+    session: &mut ServerSession,
     ctx: &mut RequestContext,
 ) -> Result<Admission, Refusal> {
     ctx.epoch = state.revocations.epoch();
     let loaded = state.loaded();
-    let framed = framing::check(session.as_downstream());
+    let framed = framing::check(session);
     if framed.is_err() {
-        session.as_downstream_mut().set_keepalive(None);
+        session.set_keepalive(None);
     }
     let peer = address_of(session);
     let head = session.req_header();
@@ -149,6 +149,7 @@ pub async fn admit(
     state.limits.arrive(ctx.address).await?;
     let (path, _) = target(head)?;
     let found = tenant.find(path).ok_or_else(not_found)?;
+    ctx.told.trace.routed(|| tenant.route_of(path));
     if found.hides(&head.method) {
         return Err(not_found());
     }
@@ -175,8 +176,8 @@ pub async fn admit(
 }
 
 /// The address of the other side of the connection.
-pub(super) fn address_of(session: &Session) -> Option<IpAddr> {
-    Some(session.as_downstream().client_addr()?.as_inet()?.ip())
+pub(super) fn address_of(session: &ServerSession) -> Option<IpAddr> {
+    Some(session.client_addr()?.as_inet()?.ip())
 }
 
 /// The public keys of the tokens that are minted here.
@@ -189,7 +190,7 @@ fn public_keys(tenant: &Tenant, now: Now) -> Result<Admission, Refusal> {
 async fn shapes(
     state: &State,
     loaded: &Loaded,
-    session: &mut Session,
+    session: &mut ServerSession,
     ctx: &mut RequestContext,
     tenant: &Tenant,
     verb: Verb,
@@ -203,7 +204,8 @@ async fn shapes(
     ctx.told.asks(&asked, now);
     let shape = endpoint.choose(&asked)?;
     ctx.told.at(shape.counts(tenant.id(), &state.metrics));
-    let (identity, now) = identify::for_shape(state, tenant, shape, head, now).await?;
+    let trace = ctx.told.trace.clone();
+    let (identity, now) = identify::for_shape(state, tenant, shape, head, now, &trace).await?;
     ctx.credential = identity.as_deref().map(Identity::credential).cloned();
     require_identity(shape, identity.as_deref())?;
     let asker = Asker::of(tenant.id(), identity.as_deref(), ctx.address);
@@ -220,6 +222,7 @@ async fn shapes(
         path: endpoint.captures(),
         identity: identity.as_deref(),
         now,
+        trace: &trace,
     };
     let allowed = decide(state, loaded, shape, &asking, &asked).await?;
     // What an authoriser says ends with its time, and a shared cache would keep it longer.

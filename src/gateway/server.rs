@@ -27,8 +27,8 @@ use super::body::BodyLimits;
 use super::connection::{ConnectionBook, ConnectionLimits, Guarded};
 use super::departure::Departure;
 use super::herald::Herald;
-use super::park::Parking;
 use super::request_id::RequestIds;
+use super::requests::Connections;
 use super::service::Gateway;
 use super::state::{HeadLimits, Parts, State};
 use super::tls::{self, Certificates, TlsError};
@@ -45,6 +45,7 @@ use crate::process::{Arrival, ListenError, Socket, Sockets, open_files};
 use crate::reload::{Fleet, Reloader, survive_hangups};
 use crate::revocation::{self, Operators, Revocations, Source, StateError, StateFile};
 use crate::tenant::Snapshot;
+use crate::traces::{CollectorError, Entropy, Traces};
 
 /// Requests on one downstream connection before it is closed, so that what it grew is given back.
 const REQUESTS_PER_CONNECTION_MAX: u32 = 10_000;
@@ -71,6 +72,9 @@ pub enum ServeError {
     /// What operators revoked is not known.
     #[error("{0}. Nobody is served before it is known what is revoked: `revocations.state`")]
     State(#[from] StateError),
+    /// Traces cannot be told to anybody.
+    #[error(transparent)]
+    Traces(#[from] CollectorError),
     /// Pingora refuses to start.
     #[error("the server cannot be set up: {0}")]
     Setup(String),
@@ -89,7 +93,7 @@ pub fn server_conf(threads: usize) -> ServerConf {
 }
 
 /// The proxy behind its connection caps: what a listener serves.
-pub fn app(state: &Arc<State>, settings: &ServerSettings, conf: ServerConf) -> Guarded<Parking> {
+pub fn app(state: &Arc<State>, settings: &ServerSettings, conf: ServerConf) -> Guarded<Connections> {
     let limits = ConnectionLimits {
         connections_max: open_files::connections_max(
             settings.limits.connections_max,
@@ -109,8 +113,8 @@ pub fn app(state: &Arc<State>, settings: &ServerSettings, conf: ServerConf) -> G
     options.keepalive_request_limit = Some(REQUESTS_PER_CONNECTION_MAX);
     options.h2_idle_timeout = Some(H2_IDLE_TIMEOUT);
     proxy.server_options = Some(options);
-    let parking = Arc::new(Parking::new(proxy, gateway));
-    Guarded::new(parking, book, state.drain.clone())
+    let connections = Arc::new(Connections::new(proxy, gateway));
+    Guarded::new(connections, book, state.drain.clone())
 }
 
 /// What every request shares, for a process that serves `snapshot`.
@@ -121,6 +125,20 @@ pub fn state(
     snapshot: Snapshot,
     settings: &ServerSettings,
     clock: Arc<dyn Clock>,
+) -> Result<Arc<State>, ServeError> {
+    let seed = || getrandom::u64().map_err(|error| ServeError::Setup(error.to_string()));
+    state_with(snapshot, settings, clock, seed)
+}
+
+/// The same, with seeds for all that is random.
+///
+/// # Errors
+/// As [`state`].
+pub fn state_with(
+    snapshot: Snapshot,
+    settings: &ServerSettings,
+    clock: Arc<dyn Clock>,
+    seed: impl Fn() -> Result<u64, ServeError>,
 ) -> Result<Arc<State>, ServeError> {
     install_crypto();
     let metrics = Metrics::new(settings.metrics).map_err(|error| ServeError::Setup(error.to_string()))?;
@@ -135,7 +153,15 @@ pub fn state(
     let operators = Operators::open(Arc::clone(&revocations), kept, Arc::clone(&clock))?;
     let journal = Journal::open(&settings.logs, metrics.journal.clone())
         .map_err(|error| ServeError::Setup(format!("a log cannot be opened: {error}")))?;
-    let start = getrandom::u64().map_err(|error| ServeError::Setup(error.to_string()))?;
+    let traces = match &settings.traces {
+        None => Traces::default(),
+        Some(traces) => {
+            let (clock, counted) = (Arc::clone(&clock), metrics.traces.clone());
+            let entropy = Entropy::seeded(seed()?);
+            Traces::start(traces, &settings.trusted_proxies, entropy, clock, counted)?
+        }
+    };
+    let start = seed()?;
     let options = ConnectorOptions::from_server_conf(&server_conf(threads()));
     let limits = &settings.limits;
     Ok(State::new(
@@ -156,6 +182,7 @@ pub fn state(
             revocations,
             operators: Arc::new(operators),
             journal,
+            traces,
             cluster: settings.cluster.clone(),
             hub_bytes_max: limits.hub_bytes_max,
             limits: limit_settings(settings),
@@ -293,6 +320,7 @@ fn serve(
             program,
         }),
     });
+    state.traces.finish();
     state.journal.finish();
     Ok(())
 }
@@ -321,11 +349,11 @@ fn certificates(
 
 /// The gateway on its sockets.
 fn gateway_service(
-    app: Guarded<Parking>,
+    app: Guarded<Connections>,
     certificates: Option<&Arc<Certificates>>,
     sockets: Vec<Socket>,
     stop: &watch::Sender<bool>,
-) -> Result<Accepting<Service<Guarded<Parking>>>, ServeError> {
+) -> Result<Accepting<Service<Guarded<Connections>>>, ServeError> {
     let mut service = Service::new("gateway".to_owned(), app);
     let mut named = Vec::with_capacity(sockets.len());
     for socket in sockets {

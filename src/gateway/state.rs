@@ -25,6 +25,7 @@ use crate::limits::{LimitSettings, Limits};
 use crate::reload::Standing;
 use crate::revocation::{Operators, Revocations};
 use crate::tenant::Snapshot;
+use crate::traces::Traces;
 
 /// Decisions remembered; each is a few hundred bytes.
 const DECISIONS_MAX: usize = 100_000;
@@ -103,6 +104,8 @@ pub struct Parts {
     pub operators: Arc<Operators>,
     /// The logs of requests.
     pub journal: Journal,
+    /// The traces of requests.
+    pub traces: Traces,
     /// What is shared with other gateways.
     pub cluster: Option<ClusterSettings>,
     /// Bytes of answers that are kept.
@@ -135,6 +138,8 @@ pub struct State {
     pub revocations: Arc<Revocations>,
     /// The logs of requests.
     pub journal: Journal,
+    /// The traces of requests.
+    pub traces: Traces,
     /// Where requests are counted that are for nobody here.
     pub nowhere: Arc<RouteCounts>,
     /// What is shared with other gateways.
@@ -170,6 +175,7 @@ impl State {
             revocations,
             operators,
             journal,
+            traces,
             cluster,
             hub_bytes_max,
             limits,
@@ -199,6 +205,7 @@ impl State {
             metrics,
             revocations,
             journal,
+            traces,
             cluster,
             fetch,
             hub,

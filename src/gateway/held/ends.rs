@@ -11,6 +11,7 @@ use crate::gateway::admit::{Admitted, Lapse, revocation};
 use crate::gateway::state::State;
 use crate::gateway::told::{Told, rejudged};
 use crate::hub::shared::Start;
+use crate::traces::OpenSpan;
 
 /// Why a wait ends before the upstream has answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +68,15 @@ impl<'a> Ends<'a> {
         }
     }
 
+    /// The span of a wait; of what comes as soon as it can, there is none.
+    pub(super) fn span(&self) -> OpenSpan {
+        if self.admitted.request.waits() {
+            self.admitted.along.trace.part("wait")
+        } else {
+            OpenSpan::default()
+        }
+    }
+
     /// Waits for `coming` and for everything that may end the wait before. What is finite is ended by its client,
     /// by its permission's time and by a revocation: other changes and a drain let it finish.
     ///
@@ -118,6 +128,18 @@ impl<'a> Ends<'a> {
         }
         First::Came(came)
     }
+}
+
+/// Tells what ended a wait.
+pub(super) fn end_span<T>(mut span: OpenSpan, first: &First<T>) {
+    let ended_by = match first {
+        First::Came(_) => "answer",
+        First::Left(_) => "client",
+        First::Late(_) | First::Early(Early::Permission) => "permission",
+        First::Early(Early::Drain) => "drain",
+    };
+    span.set("shapegate.ended_by", ended_by);
+    span.end();
 }
 
 /// Something that ends by itself.
