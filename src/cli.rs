@@ -8,6 +8,7 @@ mod init;
 mod keys;
 mod output;
 mod request;
+mod schema;
 mod serve;
 mod test;
 mod token;
@@ -43,6 +44,8 @@ enum Command {
     Upgrade(upgrade::UpgradeArguments),
     /// Say whether a configuration is right: exit code 0, or 1 with every error and its place.
     Check(check::CheckArguments),
+    /// Print the JSON Schema of the configuration, for editors and for tools that check files.
+    Schema(schema::SchemaArguments),
     /// Write a first configuration, with comments.
     Init(init::InitArguments),
     /// Say step by step how a request would be answered, and why: exit code 0 allowed, 1 refused, 2 neither.
@@ -78,6 +81,7 @@ pub fn run() -> ExitCode {
         Command::Serve(files) => serve::run(&files),
         Command::Upgrade(arguments) => upgrade::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),

@@ -35,6 +35,8 @@ mod operators;
 mod refused;
 #[path = "config/routes.rs"]
 mod routes;
+#[path = "config/schema.rs"]
+mod schema;
 #[path = "config/secrets.rs"]
 mod secrets;
 #[path = "config/seeing.rs"]

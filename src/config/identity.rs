@@ -247,7 +247,7 @@ fn method(reading: &mut Reading<'_>, node: &Node) -> Option<Spanned<Method>> {
             ];
             let help = match super::problem::did_you_mean(other, known) {
                 Some(known) => format!("did you mean `{known}`?"),
-                None => METHOD_HELP.to_owned(),
+                None => format!("known here: {}; {METHOD_HELP}", known.join(", ")),
             };
             reading.refuse(*key_span, format!("unknown method `{other}`"), help)
         }

@@ -154,7 +154,7 @@ impl Opened {
             Ok(merged) => {
                 let known: &[&'static str] = match document.place() {
                     Place::Whole => &PROCESS_KEYS,
-                    Place::Written(_) | Place::File(..) => &[],
+                    Place::Written(_) | Place::File(..) => &["extends"],
                 };
                 tenant::load(document, merged, known, sources, surroundings)
             }

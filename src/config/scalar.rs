@@ -185,6 +185,9 @@ pub(super) fn size_text(bytes: u64) -> String {
 
 /// A duration in the largest unit that divides it.
 pub(super) fn duration_text(duration: Duration) -> String {
+    if duration.is_zero() {
+        return "0s".to_owned();
+    }
     unit_text(
         u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
         DURATION_UNITS.iter().rev().copied(),

@@ -59,6 +59,11 @@ impl Templates {
         problems.extend(reading.problems);
         let raw = templates.nodes.clone();
         for (name, node) in &mut templates.nodes {
+            if !matches!(node.kind, Kind::Map(_)) {
+                let message = format!("the template `{name}` must be a map, not {}", node.described());
+                problems.push(Problem::error(node.span, message).help("write a tenant's keys into it"));
+                continue;
+            }
             match extended(node.clone(), &raw, &[name]) {
                 Ok(whole) => *node = whole,
                 Err(problem) => problems.push(problem),

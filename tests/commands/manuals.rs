@@ -65,3 +65,26 @@ fn bash_really_completes_a_command() {
     let output = Command::new("bash").args(["-c", &asked]).output().expect("bash");
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "upgrade");
 }
+
+#[test]
+fn a_schema_is_printed_for_every_file_that_is_written_by_hand() {
+    for (file, title, key) in [
+        (None, "a configuration", "tenants"),
+        (Some("configuration"), "a configuration", "tenants"),
+        (Some("tenant"), "a tenant", "member"),
+        (Some("api-keys"), "a file of API keys", "keys"),
+        (Some("revocations"), "a file of revocations", ""),
+    ] {
+        let arguments: Vec<&str> = ["schema"].into_iter().chain(file).collect();
+        let printed = told(&arguments);
+        let schema: serde_json::Value = serde_json::from_str(&printed).unwrap();
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+        assert!(schema["title"].as_str().unwrap().contains(title), "{file:?}");
+        let root = schema["$ref"].as_str().unwrap().strip_prefix('#').unwrap();
+        let begins = schema.pointer(root).unwrap();
+        assert!(
+            key.is_empty() || begins["properties"].get(key).is_some(),
+            "{file:?}"
+        );
+    }
+}

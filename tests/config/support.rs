@@ -18,6 +18,7 @@ pub(crate) const SECRETS: [(&str, &str); 2] = [
 pub(crate) struct Given {
     variables: HashMap<String, String>,
     files: HashMap<PathBuf, FileContent>,
+    folders: Vec<PathBuf>,
 }
 
 impl Given {
@@ -38,6 +39,12 @@ impl Given {
             world_readable: false,
         };
         self.files.insert(path.into(), content);
+        self
+    }
+
+    /// A folder, with those of the files that are in it.
+    pub(crate) fn folder(mut self, path: &str) -> Self {
+        self.folders.push(path.into());
         self
     }
 
@@ -62,6 +69,13 @@ impl Surroundings for Given {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         Ok(content.clone())
+    }
+
+    fn folder(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        let known = self.folders.iter().any(|folder| folder == path);
+        let within = self.files.keys().filter(|file| file.parent() == Some(path));
+        let files = || within.cloned().collect();
+        known.then(files).ok_or(io::ErrorKind::NotFound.into())
     }
 }
 
