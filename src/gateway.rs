@@ -1,9 +1,9 @@
 //! Pingora's side: the proxy service, the connection wrapper, answers.
 //!
-//! A request passes [`admit`], which ends in a permit or a refusal. Reads of a log are then served by [`held`]
-//! through the hub, where [`park`] puts away who waits, or fetched by [`own`] where nothing is shared; the rest by
-//! Pingora's proxying through the hooks of [`service`]. All answer through [`answer`], the only writer of headers to
-//! a client.
+//! [`requests`] takes a connection from request to request. Each passes [`admit`], which ends in a permit or a
+//! refusal. Reads of a log are then served by [`held`] through the hub, where [`park`] puts away who waits, or
+//! fetched by [`own`] where nothing is shared; the rest by Pingora's proxying through the hooks of [`service`]. All
+//! answer through [`answer`], the only writer of headers to a client.
 
 pub mod accepting;
 pub mod admit;
@@ -25,6 +25,7 @@ pub mod own;
 pub mod pages;
 pub mod park;
 pub mod request_id;
+pub mod requests;
 mod resolving;
 pub mod server;
 pub mod service;

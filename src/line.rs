@@ -5,22 +5,26 @@
 
 use std::fmt;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::BytesMut;
 use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_core::protocols::tls::SslDigest;
 use pingora_core::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream,
     TimingDigest, UniqueID, UniqueIDType,
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 /// How much is gathered before it is sent without a flush, in bytes.
 const UNSENT_BYTES_MAX: usize = 16 * 1024;
+
+/// How much of a request is read at once, in bytes: most heads are smaller.
+const START_BYTES: usize = 4096;
 
 /// A connection. Its clones are the same connection, which is closed with the last of them.
 #[derive(Clone)]
@@ -56,6 +60,20 @@ impl Line {
             read.map(drop)
         })
         .await;
+    }
+
+    /// The first bytes of what comes; none at its end. No room is kept for them while nothing comes.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub async fn start(&self) -> io::Result<BytesMut> {
+        let mut line = self.clone();
+        std::future::poll_fn(|cx| {
+            let mut bytes = BytesMut::with_capacity(START_BYTES);
+            ready!(pin!(line.read_buf(&mut bytes)).poll(cx))?;
+            Poll::Ready(Ok(bytes))
+        })
+        .await
     }
 
     /// A request begins with what is read from now on.

@@ -11,6 +11,8 @@ mod support;
 
 #[path = "operations/admin.rs"]
 mod admin;
+#[path = "operations/connections.rs"]
+mod connections;
 #[path = "operations/faults.rs"]
 mod faults;
 #[path = "operations/health.rs"]

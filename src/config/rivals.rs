@@ -71,6 +71,28 @@ impl TenantClaims {
         }
     }
 
+    /// Whether the other one claims exactly this, wherever it is written: then neither can have rivals that the other has not.
+    pub fn are_those_of(&self, other: &Self) -> bool {
+        let hosts = |claims: &'_ Self| {
+            let hosts = claims.selection.iter().flat_map(|selection| &selection.hosts);
+            hosts.map(|host| host.value.clone()).collect::<Vec<_>>()
+        };
+        let claim = |claims: &Self| {
+            claims
+                .claim()
+                .map(|claim| (claim.from.clone(), claim.value.clone()))
+        };
+        self.id == other.id
+            && self.selection.is_some() == other.selection.is_some()
+            && hosts(self) == hosts(other)
+            && self.prefix() == other.prefix()
+            && claim(self) == claim(other)
+            && self.has_member() == other.has_member()
+            && self.cors == other.cors
+            && self.users == other.users
+            && self.shapes == other.shapes
+    }
+
     fn has_member(&self) -> bool {
         self.selection
             .as_ref()

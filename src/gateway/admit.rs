@@ -13,8 +13,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use pingora_core::protocols::http::ServerSession;
 use pingora_http::RequestHeader;
-use pingora_proxy::Session;
 use shapegate_core::answer::{Audience, Expected};
 use shapegate_core::code::{Code, Refusal};
 use shapegate_core::credential::Credential;
@@ -130,14 +130,14 @@ impl Admitted {
 /// What the client is told.
 pub async fn admit(
     state: &State,
-    session: &mut Session,
+    session: &mut ServerSession,
     ctx: &mut RequestContext,
 ) -> Result<Admission, Refusal> {
     ctx.epoch = state.revocations.epoch();
     let loaded = state.loaded();
-    let framed = framing::check(session.as_downstream());
+    let framed = framing::check(session);
     if framed.is_err() {
-        session.as_downstream_mut().set_keepalive(None);
+        session.set_keepalive(None);
     }
     let peer = address_of(session);
     let head = session.req_header();
@@ -175,8 +175,8 @@ pub async fn admit(
 }
 
 /// The address of the other side of the connection.
-pub(super) fn address_of(session: &Session) -> Option<IpAddr> {
-    Some(session.as_downstream().client_addr()?.as_inet()?.ip())
+pub(super) fn address_of(session: &ServerSession) -> Option<IpAddr> {
+    Some(session.client_addr()?.as_inet()?.ip())
 }
 
 /// The public keys of the tokens that are minted here.
@@ -189,7 +189,7 @@ fn public_keys(tenant: &Tenant, now: Now) -> Result<Admission, Refusal> {
 async fn shapes(
     state: &State,
     loaded: &Loaded,
-    session: &mut Session,
+    session: &mut ServerSession,
     ctx: &mut RequestContext,
     tenant: &Tenant,
     verb: Verb,

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
+use pingora_core::protocols::http::ServerSession;
 use pingora_http::{RequestHeader, ResponseHeader};
-use pingora_proxy::Session;
 use serde::Serialize;
 use shapegate_core::answer::{
     self, HeaderRule, MUST_REFETCH_BODY, Passed, Varies, cache_control, etag_for_client, header_rule,
@@ -216,7 +216,7 @@ fn value_of(text: Cow<'static, str>) -> HeaderValue {
 }
 
 /// Whether an answer ends with its header.
-pub fn is_bodyless(session: &Session, head: &ResponseHeader) -> bool {
+pub fn is_bodyless(session: &ServerSession, head: &ResponseHeader) -> bool {
     session.req_header().method == Method::HEAD || is_bodyless_status(head.status)
 }
 
@@ -315,7 +315,7 @@ fn note(refusal: &Refusal, reply: &Reply<'_>) {
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn refuse(session: &mut Session, refusal: &Refusal, reply: &Reply<'_>) -> Written {
+pub async fn refuse(session: &mut ServerSession, refusal: &Refusal, reply: &Reply<'_>) -> Written {
     let body = refusal_body(refusal, reply);
     let headers = refusal_headers(refusal, reply);
     send(session, refusal.code.status(), headers, body).await
@@ -325,7 +325,11 @@ pub async fn refuse(session: &mut Session, refusal: &Refusal, reply: &Reply<'_>)
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn method_not_allowed(session: &mut Session, allowed: &'static str, reply: &Reply<'_>) -> Written {
+pub async fn method_not_allowed(
+    session: &mut ServerSession,
+    allowed: &'static str,
+    reply: &Reply<'_>,
+) -> Written {
     let refusal = Refusal::new(Code::MethodNotAllowed, format!("This route takes {allowed}."));
     let body = refusal_body(&refusal, reply);
     let mut headers = refusal_headers(&refusal, reply);
@@ -337,7 +341,7 @@ pub async fn method_not_allowed(session: &mut Session, allowed: &'static str, re
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn preflight(session: &mut Session, methods: &'static str, reply: &Reply<'_>) -> Written {
+pub async fn preflight(session: &mut ServerSession, methods: &'static str, reply: &Reply<'_>) -> Written {
     let mut headers = HeaderMap::with_capacity(HEADERS_ROOM);
     let asked = &session.req_header().headers;
     reply.cors.write_preflight(&mut headers, asked, methods);
@@ -346,14 +350,14 @@ pub async fn preflight(session: &mut Session, methods: &'static str, reply: &Rep
         headers.insert(header::VARY, HeaderValue::from_static("origin"));
     }
     let head = with_status(204, headers);
-    session.write_response_header(Box::new(head), true).await
+    session.write_response_header(Box::new(head)).await
 }
 
 /// Answers with an upstream's health, in Electric's form.
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn health(session: &mut Session, health: Health, reply: &Reply<'_>) -> Written {
+pub async fn health(session: &mut ServerSession, health: Health, reply: &Reply<'_>) -> Written {
     let cache_control = HeaderValue::from_static("no-cache, no-store, must-revalidate");
     let mut headers = HeaderMap::with_capacity(HEADERS_ROOM);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -367,7 +371,7 @@ pub async fn health(session: &mut Session, health: Health, reply: &Reply<'_>) ->
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn must_refetch(session: &mut Session, reply: &Reply<'_>) -> Written {
+pub async fn must_refetch(session: &mut ServerSession, reply: &Reply<'_>) -> Written {
     let content_type = HeaderValue::from_static("application/json; charset=utf-8");
     let cache_control = HeaderValue::from_static("private, no-store");
     let mut headers = HeaderMap::with_capacity(HEADERS_ROOM);
@@ -384,7 +388,7 @@ pub async fn must_refetch(session: &mut Session, reply: &Reply<'_>) -> Written {
 /// When the client is gone.
 pub async fn nothing_new(
     state: &State,
-    session: &mut Session,
+    session: &mut ServerSession,
     admitted: &Admitted,
     early: Early,
     reply: &Reply<'_>,
@@ -422,14 +426,14 @@ fn cut_short(early: Early) -> Refusal {
 }
 
 /// Sends a whole answer.
-async fn send(session: &mut Session, status: u16, mut headers: HeaderMap, body: Bytes) -> Written {
+async fn send(session: &mut ServerSession, status: u16, mut headers: HeaderMap, body: Bytes) -> Written {
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     let head = Box::new(with_status(status, headers));
     let bodyless = session.req_header().method == Method::HEAD;
-    session.write_response_header(head, bodyless).await?;
+    session.write_response_header(head).await?;
     if bodyless {
         Ok(())
     } else {
-        session.write_response_body(Some(body), true).await
+        session.write_response_body(body, true).await
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderValue};
-use pingora_proxy::Session;
+use pingora_core::protocols::http::ServerSession;
 use shapegate_core::code::{Code, Refusal};
 use shapegate_core::time::Monotonic;
 
@@ -123,7 +123,11 @@ pub fn is_declared(headers: &HeaderMap) -> bool {
 ///
 /// # Errors
 /// 413 over the limit, 408 over the time, 400 when it breaks off.
-pub async fn read(session: &mut Session, limits: BodyLimits, clock: &dyn Clock) -> Result<Bytes, Refusal> {
+pub async fn read(
+    session: &mut ServerSession,
+    limits: BodyLimits,
+    clock: &dyn Clock,
+) -> Result<Bytes, Refusal> {
     let end = Monotonic(clock.now().monotonic.0 + limits.body_timeout);
     let overdue = clock.sleep_until(end);
     let body = tokio::select! {
@@ -132,22 +136,20 @@ pub async fn read(session: &mut Session, limits: BodyLimits, clock: &dyn Clock) 
     };
     if body.is_err() {
         // Where it ends is not known, so neither is where another request would begin.
-        session.as_downstream_mut().set_keepalive(None);
+        session.set_keepalive(None);
     }
     body
 }
 
-async fn read_all(session: &mut Session, limits: BodyLimits) -> Result<Bytes, Refusal> {
+async fn read_all(session: &mut ServerSession, limits: BodyLimits) -> Result<Bytes, Refusal> {
     if expects_continue(&session.req_header().headers) {
         session
-            .as_downstream_mut()
             .write_continue_response()
             .await
             .map_err(|error| broken(&error))?;
     }
     let mut body = BytesMut::new();
     while let Some(piece) = session
-        .as_downstream_mut()
         .read_request_body()
         .await
         .map_err(|error| broken(&error))?

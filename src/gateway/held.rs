@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::poll;
+use pingora_core::protocols::http::ServerSession;
 use pingora_core::{ErrorType, OrErr as _};
-use pingora_proxy::Session;
 use prometheus::IntGauge;
 use shapegate_core::code::Refusal;
-use shapegate_core::time::Monotonic;
+use shapegate_core::time::{Monotonic, Now};
 use tokio::sync::watch;
 
 use super::admit::{Admitted, is_revoked, renew};
@@ -40,8 +41,8 @@ pub enum Early {
 
 /// A permitted request, and what it is answered with.
 pub enum Taken {
-    /// What was kept.
-    Kept(Box<Admitted>, Arc<Stored>),
+    /// What was kept, as it was then.
+    Kept(Box<Admitted>, Arc<Stored>, Now),
     /// What comes.
     Coming(Waiting),
 }
@@ -70,9 +71,9 @@ pub trait Client: Send {
     fn renew(&self, state: &State, admitted: &Admitted) -> impl Future<Output = Option<Arc<Lease>>> + Send;
 }
 
-impl Client for Session {
+impl Client for ServerSession {
     async fn left(&mut self) -> Box<pingora_core::Error> {
-        match self.as_downstream_mut().read_body_or_idle(true).await {
+        match self.read_body_or_idle(true).await {
             Err(error) => error.into_down(),
             Ok(_) => std::future::pending().await,
         }
@@ -232,10 +233,14 @@ pub async fn ask(state: &State, admitted: Box<Admitted>) -> Result<Taken, Refusa
     } else {
         None
     };
+    let now = state.clock.now();
+    if let Some(stored) = state.hub.fresh(&admitted.wanted(now), now.monotonic) {
+        return Ok(Taken::Kept(admitted, stored, now));
+    }
     may_read_table(state, &admitted).await?;
-    let given = state.hub.ask(&admitted.wanted(state.clock.now()))?;
-    Ok(match given {
-        Given::Kept(stored) => Taken::Kept(admitted, stored),
+    let now = state.clock.now();
+    Ok(match state.hub.ask(&admitted.wanted(now))? {
+        Given::Kept(stored) => Taken::Kept(admitted, stored, now),
         Given::Coming(reader, source) => Taken::Coming(Waiting {
             admitted,
             reader,
@@ -252,12 +257,14 @@ pub async fn ask(state: &State, admitted: Box<Admitted>) -> Result<Taken, Refusa
 /// not look as if the answer were whole.
 pub async fn answer(
     state: &State,
-    session: &mut Session,
+    session: &mut ServerSession,
     taken: Taken,
     reply: &Reply<'_>,
 ) -> pingora_core::Result<()> {
     match taken {
-        Taken::Kept(admitted, stored) => answer::kept(state, session, &stored, &admitted, reply).await,
+        Taken::Kept(admitted, stored, now) => {
+            answer::kept(state, session, &stored, &admitted, now, reply).await
+        }
         // In a box of its own: what is kept is answered without it.
         Taken::Coming(waiting) => Box::pin(wait_and_answer(state, session, waiting, reply)).await,
     }
@@ -265,7 +272,7 @@ pub async fn answer(
 
 async fn wait_and_answer(
     state: &State,
-    session: &mut Session,
+    session: &mut ServerSession,
     mut waiting: Waiting,
     reply: &Reply<'_>,
 ) -> pingora_core::Result<()> {
@@ -302,7 +309,7 @@ impl<'a> Wait<'a> {
     /// As [`answer()`].
     pub async fn finish(
         self,
-        session: &mut Session,
+        session: &mut ServerSession,
         began: Began,
         reply: &Reply<'_>,
     ) -> pingora_core::Result<()> {
@@ -324,13 +331,13 @@ impl<'a> Wait<'a> {
     /// Answers with what comes, a piece at a time.
     async fn pass_on(
         mut self,
-        session: &mut Session,
+        session: &mut ServerSession,
         start: &Start,
         reply: &Reply<'_>,
     ) -> pingora_core::Result<()> {
         let head = answer::shared(&start.head, start.length, self.source, self.ends.admitted, reply);
         let bodyless = answer::is_bodyless(session, &head);
-        session.write_response_header(Box::new(head), bodyless).await?;
+        session.write_response_header(Box::new(head)).await?;
         if bodyless {
             return Ok(());
         }
@@ -343,19 +350,19 @@ impl<'a> Wait<'a> {
 
     /// What has come may be handed out at the pace of the client, as it was permitted as a whole; what has not
     /// come when the permission ends is not waited for. A revocation ends both.
-    async fn body(&mut self, session: &mut Session) -> pingora_core::Result<()> {
+    async fn body(&mut self, session: &mut ServerSession) -> pingora_core::Result<()> {
         loop {
             let ends = &mut self.ends;
             let next = self.reader.next();
             let piece = next_piece(ends.state, session, ends.admitted, next, &mut ends.permission).await?;
             match piece.map_err(|cut| self.broken_off(&cut))? {
-                Some(piece) => session.write_response_body(Some(piece), false).await?,
-                None => return session.write_response_body(None, true).await,
+                Some(piece) => session.write_response_body(piece, false).await?,
+                None => return session.write_response_body(Bytes::new(), true).await,
             }
         }
     }
 
-    async fn stream(&mut self, session: &mut Session) -> pingora_core::Result<()> {
+    async fn stream(&mut self, session: &mut ServerSession) -> pingora_core::Result<()> {
         let mut stands = EventEnd::Reached;
         loop {
             let piece = match self.ends.race(session, self.reader.next()).await {
@@ -378,21 +385,25 @@ impl<'a> Wait<'a> {
             match piece {
                 Ok(Some(piece)) => {
                     stands = stands.after(&piece);
-                    session.write_response_body(Some(piece), false).await?;
+                    session.write_response_body(piece, false).await?;
                 }
                 // A laggard asks again, from where it stands.
                 Err(Cut::Behind) if stands == EventEnd::Reached => {
                     self.ends.state.metrics.hub.behind.inc();
-                    return session.write_response_body(None, true).await;
+                    return session.write_response_body(Bytes::new(), true).await;
                 }
                 Err(cut) => return Err(self.broken_off(&cut)),
-                Ok(None) => return session.write_response_body(None, true).await,
+                Ok(None) => return session.write_response_body(Bytes::new(), true).await,
             }
         }
     }
 
     /// Ends a stream of events after a whole event, waiting a little for it if one is on its way.
-    async fn end_stream(&mut self, session: &mut Session, mut stands: EventEnd) -> pingora_core::Result<()> {
+    async fn end_stream(
+        &mut self,
+        session: &mut ServerSession,
+        mut stands: EventEnd,
+    ) -> pingora_core::Result<()> {
         let clock = &self.ends.state.clock;
         let mut overdue = clock.sleep_until(Monotonic(clock.now().monotonic.0 + EVENT_END_TIMEOUT));
         while stands != EventEnd::Reached {
@@ -404,9 +415,9 @@ impl<'a> Wait<'a> {
             let Some(piece) = piece else { break };
             let rest = stands.up_to_end(&piece);
             stands = stands.after(&rest);
-            session.write_response_body(Some(rest), false).await?;
+            session.write_response_body(rest, false).await?;
         }
-        session.write_response_body(None, true).await
+        session.write_response_body(Bytes::new(), true).await
     }
 
     /// What ends a connection whose answer does not go on.
@@ -428,7 +439,7 @@ impl<'a> Wait<'a> {
 /// When the client leaves, the permission ends or is revoked.
 pub async fn next_piece<T, E>(
     state: &State,
-    session: &mut Session,
+    session: &mut ServerSession,
     admitted: &Admitted,
     next: impl Future<Output = Result<T, E>>,
     permission: &mut PermissionEnd<'_>,
@@ -457,8 +468,8 @@ pub async fn next_piece<T, E>(
 }
 
 /// A body with a length is flushed at its end; whoever waits for more of it gets what is there.
-async fn send_written(session: &Session) -> pingora_core::Result<()> {
-    match session.as_downstream().stream().and_then(Line::of) {
+async fn send_written(session: &ServerSession) -> pingora_core::Result<()> {
+    match session.stream().and_then(Line::of) {
         Some(line) => line.send().await.or_err(ErrorType::WriteError, "to the client"),
         None => Ok(()),
     }

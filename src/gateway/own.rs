@@ -3,8 +3,9 @@
 //! This is what Pingora's proxying does, over the same connections, without its channels between two halves, and
 //! with an eye on an answer's first bytes.
 
+use bytes::Bytes;
+use pingora_core::protocols::http::ServerSession;
 use pingora_http::ResponseHeader;
-use pingora_proxy::Session;
 use shapegate_core::answer::rejected;
 use shapegate_core::code::{Code, Refusal};
 
@@ -22,7 +23,7 @@ use crate::hub::fill::{is_framed, start_of_body, unframed};
 /// not look as if the answer were whole.
 pub async fn serve(
     state: &State,
-    session: &mut Session,
+    session: &mut ServerSession,
     admitted: &Admitted,
     reply: &Reply<'_>,
 ) -> pingora_core::Result<()> {
@@ -72,22 +73,22 @@ async fn begin(
 /// What has come is handed out at the client's pace; what has not when the permission ends is not waited for.
 async fn pass_on(
     state: &State,
-    session: &mut Session,
+    session: &mut ServerSession,
     mut fetched: Fetched,
     head: ResponseHeader,
     admitted: &Admitted,
 ) -> pingora_core::Result<()> {
     let mut permission = PermissionEnd::of(state, admitted);
     let bodyless = answer::is_bodyless(session, &head);
-    session.write_response_header(Box::new(head), bodyless).await?;
+    session.write_response_header(Box::new(head)).await?;
     loop {
         let piece = next_piece(state, session, admitted, fetched.next(), &mut permission).await?;
         let piece = piece.map_err(|refusal| broken_off(refusal.detail.as_deref().unwrap_or_default()))?;
         let Some(piece) = piece else { break };
-        session.write_response_body(Some(piece), false).await?;
+        session.write_response_body(piece, false).await?;
     }
     if !bodyless {
-        session.write_response_body(None, true).await?;
+        session.write_response_body(Bytes::new(), true).await?;
     }
     state.fetch.release(fetched);
     Ok(())

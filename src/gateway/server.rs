@@ -27,8 +27,8 @@ use super::body::BodyLimits;
 use super::connection::{ConnectionBook, ConnectionLimits, Guarded};
 use super::departure::Departure;
 use super::herald::Herald;
-use super::park::Parking;
 use super::request_id::RequestIds;
+use super::requests::Connections;
 use super::service::Gateway;
 use super::state::{HeadLimits, Parts, State};
 use super::tls::{self, Certificates, TlsError};
@@ -86,7 +86,7 @@ pub fn server_conf(threads: usize) -> ServerConf {
 }
 
 /// The proxy behind its connection caps: what a listener serves.
-pub fn app(state: &Arc<State>, settings: &ServerSettings, conf: ServerConf) -> Guarded<Parking> {
+pub fn app(state: &Arc<State>, settings: &ServerSettings, conf: ServerConf) -> Guarded<Connections> {
     let limits = ConnectionLimits {
         connections_max: open_files::connections_max(
             settings.limits.connections_max,
@@ -106,8 +106,8 @@ pub fn app(state: &Arc<State>, settings: &ServerSettings, conf: ServerConf) -> G
     options.keepalive_request_limit = Some(REQUESTS_PER_CONNECTION_MAX);
     options.h2_idle_timeout = Some(H2_IDLE_TIMEOUT);
     proxy.server_options = Some(options);
-    let parking = Arc::new(Parking::new(proxy, gateway));
-    Guarded::new(parking, book, state.drain.clone())
+    let connections = Arc::new(Connections::new(proxy, gateway));
+    Guarded::new(connections, book, state.drain.clone())
 }
 
 /// What every request shares, for a process that serves `snapshot`.
@@ -314,11 +314,11 @@ fn certificates(
 
 /// The gateway on its sockets.
 fn gateway_service(
-    app: Guarded<Parking>,
+    app: Guarded<Connections>,
     certificates: Option<&Arc<Certificates>>,
     sockets: Vec<Socket>,
     stop: &watch::Sender<bool>,
-) -> Result<Accepting<Service<Guarded<Parking>>>, ServeError> {
+) -> Result<Accepting<Service<Guarded<Connections>>>, ServeError> {
     let mut service = Service::new("gateway".to_owned(), app);
     let mut named = Vec::with_capacity(sockets.len());
     for socket in sockets {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
+use pingora_core::protocols::http::ServerSession;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorSource, ErrorType};
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -44,9 +45,42 @@ impl Gateway {
         Self { state, book }
     }
 
+    /// A request's context.
+    pub fn context(&self) -> RequestContext {
+        RequestContext::new(self.state.request_ids.next(), Arc::clone(&self.state.metrics))
+    }
+
+    /// A request's head has come.
+    pub fn begin(&self, session: &mut ServerSession) {
+        self.book.head_arrived(h2_peer(session));
+        let reusable = session.get_keepalive().is_some() && !self.state.drain.has_begun();
+        session.set_keepalive(reusable.then(|| self.book.keepalive_timeout().as_secs()));
+        session.set_write_timeout(Some(WRITE_TIMEOUT));
+        session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
+    }
+
+    /// Decides, and answers what is not for Pingora to pass on; whether it did.
+    ///
+    /// # Errors
+    /// When the client is gone, or an answer that has begun cannot be ended.
+    pub async fn answer(
+        &self,
+        session: &mut ServerSession,
+        ctx: &mut RequestContext,
+    ) -> pingora_core::Result<bool> {
+        // A fault of ours in one request is that request's alone; whatever it held is dropped with it.
+        match AssertUnwindSafe(self.admit_and_answer(session, ctx))
+            .catch_unwind()
+            .await
+        {
+            Ok(answered) => answered,
+            Err(_) => self.answer_after_panic(session, ctx).await,
+        }
+    }
+
     async fn admit_and_answer(
         &self,
-        session: &mut Session,
+        session: &mut ServerSession,
         ctx: &mut RequestContext,
     ) -> pingora_core::Result<bool> {
         Told::begin(&self.state, session, ctx);
@@ -58,7 +92,7 @@ impl Gateway {
     /// 500 where nothing has been said yet; else the connection ends, so that the answer does not look whole.
     async fn answer_after_panic(
         &self,
-        session: &mut Session,
+        session: &mut ServerSession,
         ctx: &mut RequestContext,
     ) -> pingora_core::Result<bool> {
         session.set_keepalive(None);
@@ -82,7 +116,7 @@ impl Gateway {
 
     async fn answer_here(
         &self,
-        session: &mut Session,
+        session: &mut ServerSession,
         admission: Result<Admission, Refusal>,
         ctx: &mut RequestContext,
     ) -> pingora_core::Result<bool> {
@@ -129,7 +163,7 @@ impl Gateway {
     /// Answers with what the hub has, and puts away who must wait for news.
     async fn answer_held(
         &self,
-        session: &mut Session,
+        session: &mut ServerSession,
         admitted: Box<Admitted>,
         ctx: &mut RequestContext,
     ) -> pingora_core::Result<bool> {
@@ -152,6 +186,37 @@ impl Gateway {
         Ok(true)
     }
 
+    /// Writes the error that a client gets, unless an answer has begun or the client is gone.
+    pub async fn answer_failure(
+        &self,
+        session: &mut ServerSession,
+        error: &Error,
+        ctx: &mut RequestContext,
+    ) -> FailToProxy {
+        if session.response_written().is_some() || error.esource() == &ErrorSource::Downstream {
+            return FailToProxy {
+                error_code: 0,
+                can_reuse_downstream: false,
+            };
+        }
+        // Pingora closes the connection after any error of its proxying, whatever is returned here.
+        session.set_keepalive(None);
+        let refused = ctx.refusal.take().unwrap_or_else(|| refusal(error));
+        let stage = std::mem::take(&mut ctx.stage);
+        let reply = Reply::to(ctx, &self.state);
+        let written = match (stage, ctx.refetch) {
+            (Stage::Permitted(admitted), true) => {
+                Box::pin(own::serve(&self.state, session, &admitted, &reply)).await
+            }
+            _ => answer::refuse(session, &refused, &reply).await,
+        };
+        let error_code = session.response_written().map_or(0, |head| head.status.as_u16());
+        FailToProxy {
+            error_code,
+            can_reuse_downstream: written.is_ok(),
+        }
+    }
+
     /// What every request shares.
     pub fn state(&self) -> &State {
         &self.state
@@ -172,7 +237,7 @@ impl ProxyHttp for Gateway {
     type CTX = RequestContext;
 
     fn new_ctx(&self) -> RequestContext {
-        RequestContext::new(self.state.request_ids.next(), Arc::clone(&self.state.metrics))
+        self.context()
     }
 
     /// Pingora's module compresses a response a client, SSE included: it is not installed.
@@ -183,13 +248,7 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         _ctx: &mut RequestContext,
     ) -> pingora_core::Result<()> {
-        let h2_peer = h2_peer(session);
-        self.book.head_arrived(h2_peer);
-        let downstream = session.as_downstream_mut();
-        let reusable = downstream.get_keepalive().is_some() && !self.state.drain.has_begun();
-        downstream.set_keepalive(reusable.then(|| self.book.keepalive_timeout().as_secs()));
-        downstream.set_write_timeout(Some(WRITE_TIMEOUT));
-        downstream.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
+        self.begin(session.as_downstream_mut());
         Ok(())
     }
 
@@ -199,12 +258,7 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         ctx: &mut RequestContext,
     ) -> pingora_core::Result<bool> {
-        // A fault of ours in one request is that request's alone; whatever it held is dropped with it.
-        let answered = AssertUnwindSafe(self.admit_and_answer(session, ctx)).catch_unwind();
-        match answered.await {
-            Ok(answered) => answered,
-            Err(_) => self.answer_after_panic(session, ctx).await,
-        }
+        self.answer(session.as_downstream_mut(), ctx).await
     }
 
     /// An error unless the request was permitted.
@@ -321,35 +375,13 @@ impl ProxyHttp for Gateway {
         Ok(None)
     }
 
-    /// Writes the error that a client gets, unless an answer has begun or the client is gone.
     async fn fail_to_proxy(
         &self,
         session: &mut Session,
         error: &Error,
         ctx: &mut RequestContext,
     ) -> FailToProxy {
-        if session.response_written().is_some() || error.esource() == &ErrorSource::Downstream {
-            return FailToProxy {
-                error_code: 0,
-                can_reuse_downstream: false,
-            };
-        }
-        // Pingora closes the connection after any error of its proxying, whatever is returned here.
-        session.as_downstream_mut().set_keepalive(None);
-        let refused = ctx.refusal.take().unwrap_or_else(|| refusal(error));
-        let stage = std::mem::take(&mut ctx.stage);
-        let reply = Reply::to(ctx, &self.state);
-        let written = match (stage, ctx.refetch) {
-            (Stage::Permitted(admitted), true) => {
-                Box::pin(own::serve(&self.state, session, &admitted, &reply)).await
-            }
-            _ => answer::refuse(session, &refused, &reply).await,
-        };
-        let error_code = session.response_written().map_or(0, |head| head.status.as_u16());
-        FailToProxy {
-            error_code,
-            can_reuse_downstream: written.is_ok(),
-        }
+        self.answer_failure(session.as_downstream_mut(), error, ctx).await
     }
 
     fn suppress_error_log(&self, _session: &Session, ctx: &RequestContext, error: &Error) -> bool {
@@ -358,16 +390,15 @@ impl ProxyHttp for Gateway {
 
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut RequestContext) {
         if !matches!(ctx.stage, Stage::Parked) {
-            self.note_done(ctx, Sent::to(session));
+            self.note_done(ctx, Sent::to(session.as_downstream()));
         }
     }
 }
 
 /// The peer of an HTTP/2 connection.
-fn h2_peer(session: &Session) -> Option<std::net::SocketAddr> {
-    let downstream = session.as_downstream();
-    downstream
+fn h2_peer(session: &ServerSession) -> Option<std::net::SocketAddr> {
+    session
         .is_http2()
-        .then(|| downstream.client_addr()?.as_inet().copied())
+        .then(|| session.client_addr()?.as_inet().copied())
         .flatten()
 }

@@ -5,7 +5,7 @@
 use std::sync::{Arc, OnceLock};
 
 use http::header;
-use pingora_proxy::Session;
+use pingora_core::protocols::http::ServerSession;
 use shapegate_core::code::{Code, Refusal};
 use shapegate_core::permit::Allowed;
 use shapegate_core::request::{Asked, Offset, Verb};
@@ -50,7 +50,7 @@ impl Story {
 
 impl Told {
     /// A request that has just come.
-    pub fn begin(state: &State, session: &Session, ctx: &mut RequestContext) {
+    pub fn begin(state: &State, session: &ServerSession, ctx: &mut RequestContext) {
         if !state.journal.is_on() {
             return;
         }
@@ -155,7 +155,7 @@ impl Told {
 /// Tells what was decided, unless nothing had to be.
 pub fn decided(
     state: &State,
-    session: &Session,
+    session: &ServerSession,
     ctx: &mut RequestContext,
     admission: &Result<Admission, Refusal>,
 ) {
@@ -234,10 +234,10 @@ pub struct Sent {
 
 impl Sent {
     /// What was written to a session.
-    pub fn to(session: &Session) -> Self {
+    pub fn to(session: &ServerSession) -> Self {
         Self {
             status: session.response_written().map(|head| head.status.as_u16()),
-            bytes: session.as_downstream().body_bytes_sent(),
+            bytes: session.body_bytes_sent(),
         }
     }
 }

@@ -8,6 +8,7 @@ use shapegate_core::code::Refusal;
 use shapegate_core::coding::Coding;
 use shapegate_core::permit::Permit;
 use shapegate_core::request::{Offset, Verb};
+use shapegate_core::time::Monotonic;
 use shapegate_core::upstream::UpstreamRequest;
 
 use super::cache::{AnswerCache, Stored};
@@ -153,6 +154,13 @@ impl Hub {
             encoder: Encoder::new(codings, metrics.clone()),
             metrics,
         })
+    }
+
+    /// What is kept and may be handed out without asking.
+    pub fn fresh(&self, wanted: &Wanted<'_>, now: Monotonic) -> Option<Arc<Stored>> {
+        let kept = self.cache.get(&wanted.key()?).filter(|kept| kept.is_fresh(now))?;
+        self.metrics.hits.inc();
+        Some(kept)
     }
 
     /// Gives what is kept, joins those who ask for the same, or asks the upstream in a task that belongs to

@@ -54,6 +54,8 @@ struct Member {
     state: MemberState,
     /// Whether its files, as they are now, are refused.
     refused: bool,
+    /// Whether nothing but another tenant keeps it from being served as they say.
+    rivalled: bool,
     /// The insecure switches that are served.
     insecure: Vec<String>,
 }
@@ -184,37 +186,52 @@ impl Fleet {
             }
         };
         self.unlisted = false;
-        let mut due: Vec<&Document> = Vec::new();
-        for document in &documents {
-            if everything || self.is_due(document, closely) {
-                due.push(document);
-            }
-        }
+        self.remove_gone(&documents, looked);
+        let due = self.due(&documents, everything, closely, !looked.removed.is_empty());
         let preparing = Preparing {
             opened: &self.opened,
             surroundings: &*self.surroundings,
             shared: &self.shared,
         };
         let prepared = preparing.all(&due);
-        let ids: HashSet<&Arc<str>> = documents.iter().map(Document::id).collect();
-        let gone: Vec<Arc<str>> = self
-            .members
-            .keys()
-            .filter(|id| !ids.contains(id))
-            .cloned()
-            .collect();
-        for id in gone {
-            self.members.remove(&id);
-            looked.removed.push(id);
-        }
         self.take(prepared, looked);
     }
 
-    fn is_due(&mut self, document: &Document, closely: bool) -> bool {
-        match self.members.get_mut(document.id()) {
-            None => true,
-            Some(member) => member.read.have_changed(closely, &*self.surroundings),
+    fn remove_gone(&mut self, documents: &[Document], looked: &mut Looked) {
+        let ids: HashSet<&Arc<str>> = documents.iter().map(Document::id).collect();
+        let gone = self.members.keys().filter(|id| !ids.contains(id));
+        looked.removed = gone.cloned().collect();
+        for id in &looked.removed {
+            self.members.remove(id);
         }
+    }
+
+    /// Those to read again: all whose files changed and, where any other has changed or is `gone`, those whom only
+    /// others keep from being served.
+    fn due<'d>(
+        &mut self,
+        documents: &'d [Document],
+        everything: bool,
+        closely: bool,
+        gone: bool,
+    ) -> Vec<&'d Document> {
+        let surroundings = &*self.surroundings;
+        let (mut due, mut rivalled) = (Vec::new(), Vec::new());
+        for document in documents {
+            let Some(member) = self.members.get_mut(document.id()) else {
+                due.push(document);
+                continue;
+            };
+            if everything || member.read.have_changed(closely, surroundings) {
+                due.push(document);
+            } else if member.rivalled {
+                rivalled.push(document);
+            }
+        }
+        if gone || !due.is_empty() {
+            due.extend(rivalled);
+        }
+        due
     }
 
     /// Takes what was prepared, as far as it can be served together.
@@ -224,7 +241,8 @@ impl Fleet {
         }
         let rivals = self.rivals(&prepared);
         for mut prepared in prepared {
-            if let Some(problems) = rivals.get(&prepared.id) {
+            let rival = rivals.get(&prepared.id);
+            if let Some(problems) = rival {
                 let selection = match &prepared.outcome {
                     Outcome::Ready(tenant, _) => tenant.selection().cloned(),
                     Outcome::Refused(selection) => selection.clone(),
@@ -232,12 +250,15 @@ impl Fleet {
                 prepared.outcome = Outcome::Refused(selection);
                 prepared.problems.extend(problems.clone());
             }
-            self.take_one(prepared, looked);
+            self.take_one(prepared, rival.is_some(), looked);
         }
     }
 
     /// Those of the prepared ones that cannot be served beside others, with the reason.
     fn rivals(&self, prepared: &[Prepared]) -> HashMap<Arc<str>, Problems> {
+        if prepared.iter().all(|one| self.claims_as_before(one)) {
+            return HashMap::new();
+        }
         let changing: HashSet<&Arc<str>> = prepared.iter().map(|one| &one.id).collect();
         let unchanged = self
             .members
@@ -266,6 +287,16 @@ impl Fleet {
             .collect()
     }
 
+    /// Whether a tenant, taken as it is prepared, lays claim to nothing else than what is served of it.
+    fn claims_as_before(&self, prepared: &Prepared) -> bool {
+        match &prepared.outcome {
+            Outcome::Ready(_, claims) => self
+                .before(&prepared.id)
+                .is_some_and(|before| before.are_those_of(claims)),
+            Outcome::Refused(_) => true,
+        }
+    }
+
     fn before(&self, id: &str) -> Option<Arc<TenantClaims>> {
         match &self.members.get(id)?.state {
             MemberState::Served(_, claims) => Some(Arc::clone(claims)),
@@ -273,7 +304,7 @@ impl Fleet {
         }
     }
 
-    fn take_one(&mut self, prepared: Prepared, looked: &mut Looked) {
+    fn take_one(&mut self, prepared: Prepared, rivalled: bool, looked: &mut Looked) {
         let Prepared {
             id,
             read,
@@ -319,6 +350,7 @@ impl Fleet {
             read,
             state,
             refused,
+            rivalled,
             insecure,
         };
         self.members.insert(id, member);

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use pingora_core::protocols::http::ServerSession;
 use pingora_http::RequestHeader;
-use pingora_proxy::Session;
 use shapegate_core::code::Refusal;
 use shapegate_core::permit::Allowed;
 use shapegate_core::request::{Asked, Verb};
@@ -19,7 +19,7 @@ use crate::tenant::{Found, Lease, Tenant};
 
 /// The lease under which a waiting request is still permitted, for the same shape of the same upstream and no
 /// less long; none when it is not.
-pub async fn renew(state: &State, session: &Session, admitted: &Admitted) -> Option<Arc<Lease>> {
+pub async fn renew(state: &State, session: &ServerSession, admitted: &Admitted) -> Option<Arc<Lease>> {
     let _turn = admitted.lease.turn().await?;
     let loaded = state.loaded();
     let again = Box::pin(judge_again(state, &loaded, session.req_header())).await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pingora_proxy::Session;
+use pingora_core::protocols::http::ServerSession;
 use shapegate_core::code::Refusal;
 use shapegate_core::identity::Identity;
 use shapegate_core::policy::{Access, RequestFacts};
@@ -24,7 +24,7 @@ use crate::tenant::Tenant;
 pub(super) async fn mint(
     state: &State,
     loaded: &Loaded,
-    session: &mut Session,
+    session: &mut ServerSession,
     ctx: &mut RequestContext,
     tenant: &Tenant,
     segment: &str,

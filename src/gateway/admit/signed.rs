@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use pingora_core::protocols::http::ServerSession;
 use pingora_http::RequestHeader;
-use pingora_proxy::Session;
 use shapegate_core::answer::Audience;
 use shapegate_core::code::Refusal;
 use shapegate_core::permit::Allowed;
@@ -26,7 +26,7 @@ use crate::tenant::Tenant;
 /// Admits a request at one of the paths where tokens are verified.
 pub(super) async fn admit(
     state: &State,
-    session: &mut Session,
+    session: &mut ServerSession,
     ctx: &mut RequestContext,
     tenant: &Tenant,
     verb: Verb,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
-use pingora_proxy::Session;
+use pingora_core::protocols::http::ServerSession;
 
 use super::{HEADERS_ROOM, Reply, Written, send, value_of, with_status};
 use crate::gatekeeper::{JWKS_MAX_AGE, KeySet};
@@ -11,7 +11,7 @@ use crate::gatekeeper::{JWKS_MAX_AGE, KeySet};
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn minted(session: &mut Session, body: Bytes, reply: &Reply<'_>) -> Written {
+pub async fn minted(session: &mut ServerSession, body: Bytes, reply: &Reply<'_>) -> Written {
     let mut headers = HeaderMap::with_capacity(HEADERS_ROOM);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -23,7 +23,7 @@ pub async fn minted(session: &mut Session, body: Bytes, reply: &Reply<'_>) -> Wr
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn public_keys(session: &mut Session, keys: KeySet, reply: &Reply<'_>) -> Written {
+pub async fn public_keys(session: &mut ServerSession, keys: KeySet, reply: &Reply<'_>) -> Written {
     let known = is_known(&session.req_header().headers, &keys.etag);
     let mut headers = HeaderMap::with_capacity(HEADERS_ROOM);
     let cached = format!("public, max-age={}", JWKS_MAX_AGE.as_secs());
@@ -35,7 +35,7 @@ pub async fn public_keys(session: &mut Session, keys: KeySet, reply: &Reply<'_>)
     reply.finish(&mut headers);
     if known {
         return session
-            .write_response_header(Box::new(with_status(304, headers)), true)
+            .write_response_header(Box::new(with_status(304, headers)))
             .await;
     }
     let media_type = HeaderValue::from_static("application/jwk-set+json");

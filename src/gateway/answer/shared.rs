@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use pingora_core::protocols::http::ServerSession;
 use pingora_http::ResponseHeader;
-use pingora_proxy::Session;
 use shapegate_core::answer::HeaderRule;
 use shapegate_core::coding::Coding;
 use shapegate_core::request::Verb;
+use shapegate_core::time::Now;
 
 use super::{
     HEADERS_ROOM, Reply, Written, is_bodyless, is_bodyless_status, label, rebind, value_of, weak, with_status,
@@ -103,18 +104,18 @@ fn cache_status(source: Source) -> Option<HeaderValue> {
     Some(HeaderValue::from_static(told))
 }
 
-/// Answers with what was kept.
+/// Answers with what was kept, and is as old as it is `now`.
 ///
 /// # Errors
 /// When the client is gone, or what it came with is revoked while it reads.
 pub async fn kept(
     state: &State,
-    session: &mut Session,
+    session: &mut ServerSession,
     stored: &Arc<Stored>,
     admitted: &Admitted,
+    now: Now,
     reply: &Reply<'_>,
 ) -> Written {
-    let now = state.clock.now();
     let mut head = shared(&stored.head, Some(stored.length), Source::Kept, admitted, reply);
     let age = HeaderValue::from(stored.head.age(now.monotonic).as_secs());
     head.insert_header(header::AGE, age)?;
@@ -131,7 +132,7 @@ pub async fn kept(
         }
     }
     let bodyless = is_bodyless(session, &head) || body.is_empty();
-    session.write_response_header(Box::new(head), bodyless).await?;
+    session.write_response_header(Box::new(head)).await?;
     if bodyless {
         return Ok(());
     }
@@ -140,9 +141,7 @@ pub async fn kept(
         if is_revoked(state, admitted) {
             return Err(revoked());
         }
-        session
-            .write_response_body(Some(piece.clone()), index == last)
-            .await?;
+        session.write_response_body(piece.clone(), index == last).await?;
     }
     Ok(())
 }
