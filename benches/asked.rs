@@ -29,6 +29,7 @@ use shapegate::clock::{Clock, ManualClock};
 use shapegate::identity::provider::{Credential, Found, Lookup, Provider, ProviderSource};
 use shapegate::identity::{Authentication, Carrier, CredentialHeaders, IdentityMethods, IdentitySources};
 use shapegate::postgres::Pools;
+use shapegate::traces::Trace;
 use shapegate_core::policy::{AuthorizerSource, InputSource};
 use shapegate_core::time::UnixMillis;
 use shapegate_core::value::Value;
@@ -149,9 +150,9 @@ fn remembered_answer_of_an_authorizer(bencher: Bencher<'_, '_>) {
     let authorizers = book.authorizers("bench", [(&source, &settings)], &Pools::default());
     let authorizers = authorizers.unwrap();
     let asking = Asking::new(clock(), AuthorizerMetrics::new().unwrap());
-    finish(authorizers.gather(&asking, &told, Freshness::Remembered)).unwrap();
+    finish(authorizers.gather(&asking, &told, Freshness::Remembered, &Trace::Off)).unwrap();
     bencher.counter(ItemsCount::new(1_usize)).bench(|| {
-        let facts = authorizers.gather(&asking, black_box(&told), Freshness::Remembered);
+        let facts = authorizers.gather(&asking, black_box(&told), Freshness::Remembered, &Trace::Off);
         black_box(facts.now_or_never().expect("nobody is asked").unwrap());
     });
     assert_eq!(asked.load(Ordering::Relaxed), 1);

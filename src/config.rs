@@ -54,6 +54,7 @@ mod surroundings;
 mod templates;
 mod tenant;
 mod tenants;
+mod traces;
 mod users_own;
 mod value;
 pub mod yaml;

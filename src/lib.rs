@@ -21,3 +21,4 @@ pub mod questions;
 pub mod reload;
 pub mod revocation;
 pub mod tenant;
+pub mod traces;

@@ -141,6 +141,17 @@ impl Tenant {
         }
     }
 
+    /// The path of the route that takes a raw path, as it is configured.
+    pub fn route_of(&self, path: &str) -> Option<String> {
+        match &self.selection {
+            None => self.router.route_of(path),
+            Some(selection) => {
+                let route = self.router.route_of(path.strip_prefix(&*selection.prefix)?)?;
+                Some(format!("{}{route}", selection.prefix))
+            }
+        }
+    }
+
     /// How those who ask are known.
     pub fn identity(&self) -> &IdentityMethods {
         &self.identity

@@ -43,5 +43,7 @@ mod secrets;
 mod seeing;
 #[path = "config/tls.rs"]
 mod tls;
+#[path = "config/tracing.rs"]
+mod tracing;
 #[path = "config/warned.rs"]
 mod warned;

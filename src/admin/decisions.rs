@@ -44,7 +44,8 @@ pub enum Decided<'a> {
 }
 
 impl<'a> Decided<'a> {
-    fn labels(self) -> (&'static str, &'a str) {
+    /// What was decided, and why.
+    pub fn labels(self) -> (&'static str, &'a str) {
         match self {
             Self::Allowed(rule) => ("allow", rule),
             Self::Refused(code) if code.status() >= 500 => ("error", code.as_str()),

@@ -18,6 +18,7 @@ use crate::journal::JournalMetrics;
 use crate::limits::LimitMetrics;
 use crate::reload::ReloadMetrics;
 use crate::revocation::RevocationMetrics;
+use crate::traces::TraceMetrics;
 
 /// The classes of a status, by its first digit less one.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -45,6 +46,8 @@ pub struct Metrics {
     pub snapshot_first_byte: Histogram,
     /// What is counted of the logs.
     pub journal: JournalMetrics,
+    /// What is counted of traces.
+    pub traces: TraceMetrics,
     /// Long polls and streams that wait now.
     pub held: IntGauge,
     /// Requests being served now.
@@ -112,6 +115,7 @@ impl Metrics {
                     .buckets(SNAPSHOT_BUCKETS.to_vec()),
             )?,
             journal: JournalMetrics::new()?,
+            traces: TraceMetrics::new()?,
             held: gauge("held_polls", "Long polls and streams that wait now.")?,
             in_flight: gauge("requests_in_flight", "Requests being served now.")?,
             limits: LimitMetrics::new()?,
@@ -144,6 +148,7 @@ impl Metrics {
         self.registry
             .register(Box::new(self.snapshot_first_byte.clone()))?;
         self.journal.register(&self.registry)?;
+        self.traces.register(&self.registry)?;
         self.registry.register(Box::new(self.held.clone()))?;
         self.registry.register(Box::new(self.in_flight.clone()))?;
         self.reload.register(&self.registry)?;

@@ -16,6 +16,7 @@ use super::metrics::{AuthorizerMetrics, Outcome};
 use super::{Authorizer, Authorizers, Denial, FORBIDDEN, Reply, TTL_MIN, Terms};
 use crate::clock::Clock;
 use crate::questions::Unanswered;
+use crate::traces::Trace;
 
 /// What authorisers are asked with, whatever the shape: one a process.
 pub struct Asking {
@@ -64,10 +65,11 @@ impl Authorizers {
         asking: &Asking,
         told: &[Vec<Value>],
         freshness: Freshness,
+        trace: &Trace,
     ) -> Result<Facts, Refusal> {
         let each = self.0.iter().zip(told).enumerate();
         let mut answers: FuturesUnordered<_> = each
-            .map(|(place, (one, told))| async move { (place, one.ask(asking, told, freshness).await) })
+            .map(|(place, (one, told))| async move { (place, one.ask(asking, told, freshness, trace).await) })
             .collect();
         let mut findings: Vec<Option<Arc<Remembered>>> = vec![None; self.0.len()];
         let mut unanswered = None;
@@ -102,6 +104,7 @@ impl Authorizer {
         asking: &Asking,
         told: &[Value],
         freshness: Freshness,
+        trace: &Trace,
     ) -> Result<Arc<Remembered>, Refusal> {
         let key = Key::of(self.number, told);
         let metrics = asking.metrics.of(self.label());
@@ -114,7 +117,11 @@ impl Authorizer {
             }
             None => {
                 metrics.miss();
-                self.ask_now(asking, key, told).await?
+                let mut span = trace.part("authorize");
+                span.set_with("shapegate.authorizer", || self.label().to_owned());
+                let asked = self.ask_now(asking, key, told).await;
+                span.end_with(asked.as_ref().err());
+                asked?
             }
         };
         match &remembered.said {

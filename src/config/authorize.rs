@@ -10,6 +10,7 @@ mod service;
 mod spicedb;
 
 pub(super) use postgres::KnownDatabase;
+pub(super) use service::read_url;
 
 use super::path::PathPattern;
 use super::reading::{Reading, Section};

@@ -12,11 +12,11 @@ use super::templates::Templates;
 use super::tenant::{self, LoadedTenant, TENANT_KEYS};
 use super::tenants::{self, Document, Place, Tenants};
 use super::yaml::{self, Node};
-use super::{Files, files, logs};
+use super::{Files, files, logs, traces};
 use std::path::{Path, PathBuf};
 
 /// Keys that concern the process, whatever its tenants.
-const PROCESS_KEYS: [&str; 10] = [
+const PROCESS_KEYS: [&str; 11] = [
     "server",
     "admin",
     "health",
@@ -25,6 +25,7 @@ const PROCESS_KEYS: [&str; 10] = [
     "revocations",
     "logs",
     "metrics",
+    "traces",
     "tenants",
     "templates",
 ];
@@ -207,6 +208,9 @@ fn process(reading: &mut Reading<'_>, root: &Node) -> Option<ServerSettings> {
     let revocations = section.get(reading, "revocations");
     let revocations = revocations.map_or(Some(None), |entry| revocations::file(reading, &entry.value));
     let seen = logs::seen(reading, &mut section);
+    let traces = section.get(reading, "traces");
+    let wrong_traces = traces.is_none() && section.has("traces");
+    let traces = traces.map(|entry| traces::traces(reading, &entry.value));
     let nodes = ["server", "admin", "health", "limits"]
         .map(|key| section.get(reading, key).map(|entry| &entry.value));
     let server = server::server(reading, nodes);
@@ -228,6 +232,8 @@ fn process(reading: &mut Reading<'_>, root: &Node) -> Option<ServerSettings> {
     server.revocations = revocations?;
     (server.logs, server.metrics) = seen?;
     server.cluster = cluster.map_or((!wrong_cluster).then_some(None), |read| read.map(Some))?;
+    server.traces = traces.map_or((!wrong_traces).then_some(None), |read| read.map(Some))?;
+    traces::require_believed(reading, root, &server)?;
     Some(server)
 }
 

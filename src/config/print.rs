@@ -192,6 +192,20 @@ fn server_defaults(root: &mut Out, server: &ServerSettings) {
             Out::Plain(server.metrics.series_max.to_string()),
         );
     });
+    if let Some(traces) = &server.traces {
+        put_in(root, "traces", |out| {
+            put_in(out, "otlp", |out| {
+                put(
+                    out,
+                    "timeout",
+                    Out::Plain(duration_text(traces.collector.timeout)),
+                );
+            });
+            put(out, "sample_ratio", Out::Plain(traces.sample_ratio.to_string()));
+            put(out, "sampled_flag", plain("ignored"));
+            put(out, "service_name", Out::Text(traces.service_name.clone()));
+        });
+    }
     if let Some(cluster) = &server.cluster {
         put_in(root, "cluster", |out| {
             put_in(out, "redis", |out| {

@@ -12,6 +12,7 @@ use super::secret::SecretSetting;
 use super::yaml::{Kind, Node};
 use crate::admin::MetricsSettings;
 use crate::journal::JournalSettings;
+use crate::traces::TracesSettings;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use shapegate_core::coding::Coding;
@@ -48,6 +49,8 @@ pub struct ServerSettings {
     pub logs: JournalSettings,
     /// What metrics may name.
     pub metrics: MetricsSettings,
+    /// What is recorded of requests as spans; none: nothing.
+    pub traces: Option<TracesSettings>,
     /// What is revoked.
     pub revocations: Option<RevocationFile>,
     /// What is shared with other gateways.
@@ -135,6 +138,7 @@ pub(super) fn server(
         health: health?,
         logs: JournalSettings::default(),
         metrics: MetricsSettings::default(),
+        traces: None,
         revocations: None,
         cluster: None,
         limits: limits?,

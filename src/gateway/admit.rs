@@ -149,6 +149,7 @@ pub async fn admit(
     state.limits.arrive(ctx.address).await?;
     let (path, _) = target(head)?;
     let found = tenant.find(path).ok_or_else(not_found)?;
+    ctx.told.trace.routed(|| tenant.route_of(path));
     if found.hides(&head.method) {
         return Err(not_found());
     }
@@ -203,7 +204,8 @@ async fn shapes(
     ctx.told.asks(&asked, now);
     let shape = endpoint.choose(&asked)?;
     ctx.told.at(shape.counts(tenant.id(), &state.metrics));
-    let (identity, now) = identify::for_shape(state, tenant, shape, head, now).await?;
+    let trace = ctx.told.trace.clone();
+    let (identity, now) = identify::for_shape(state, tenant, shape, head, now, &trace).await?;
     ctx.credential = identity.as_deref().map(Identity::credential).cloned();
     require_identity(shape, identity.as_deref())?;
     let asker = Asker::of(tenant.id(), identity.as_deref(), ctx.address);
@@ -220,6 +222,7 @@ async fn shapes(
         path: endpoint.captures(),
         identity: identity.as_deref(),
         now,
+        trace: &trace,
     };
     let allowed = decide(state, loaded, shape, &asking, &asked).await?;
     // What an authoriser says ends with its time, and a shared cache would keep it longer.

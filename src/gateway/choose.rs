@@ -47,7 +47,7 @@ pub fn tenant<'s>(
 
 /// The host that a request names: `:authority`, or the one `Host`. Pingora refuses requests in which both are there
 /// and differ.
-fn host(head: &RequestHeader) -> Option<&str> {
+pub(super) fn host(head: &RequestHeader) -> Option<&str> {
     if let Some(authority) = head.uri.authority() {
         return Some(authority.as_str());
     }

@@ -15,6 +15,7 @@ use super::cors::CorsGrant;
 use super::told::Told;
 use crate::admin::Metrics;
 use crate::hub::Seat;
+use crate::traces::OpenSpan;
 
 /// How far a request has come. Only a permitted one is ever given a peer.
 #[derive(Default)]
@@ -84,6 +85,8 @@ pub struct RequestContext {
     pub refetch: bool,
     /// Its place among the requests at the upstream.
     pub seat: Option<Seat>,
+    /// The request that Pingora sends upstream for it, while that lasts.
+    pub upstream_span: OpenSpan,
     metrics: Arc<Metrics>,
 }
 
@@ -103,6 +106,7 @@ impl RequestContext {
             told: Told::default(),
             refetch: false,
             seat: None,
+            upstream_span: OpenSpan::default(),
             metrics,
         }
     }

@@ -26,6 +26,7 @@ use crate::hub::{Given, Source};
 use crate::limits::HeldSlot;
 use crate::line::Line;
 use crate::tenant::Lease;
+use crate::traces::OpenSpan;
 
 /// How long a stream that must end may take to reach the end of an event.
 const EVENT_END_TIMEOUT: Duration = Duration::from_millis(500);
@@ -128,6 +129,15 @@ impl<'a> Ends<'a> {
         }
     }
 
+    /// The span of a wait; of what comes as soon as it can, there is none.
+    fn span(&self) -> OpenSpan {
+        if self.admitted.request.waits() {
+            self.admitted.along.trace.part("wait")
+        } else {
+            OpenSpan::default()
+        }
+    }
+
     /// Waits for `coming` and for everything that may end the wait before. What is finite is ended by its client,
     /// by its permission's time and by a revocation: other changes and a drain let it finish.
     ///
@@ -164,6 +174,18 @@ impl<'a> Ends<'a> {
         }
         First::Came(came)
     }
+}
+
+/// Tells what ended a wait.
+fn end_span<T>(mut span: OpenSpan, first: &First<T>) {
+    let ended_by = match first {
+        First::Came(_) => "answer",
+        First::Left(_) => "client",
+        First::Late(_) | First::Early(Early::Permission) => "permission",
+        First::Early(Early::Drain) => "drain",
+    };
+    span.set("shapegate.ended_by", ended_by);
+    span.end();
 }
 
 /// Something that ends by itself.
@@ -300,7 +322,10 @@ impl<'a> Wait<'a> {
 
     /// Waits for the answer's header, or for what ends the wait before.
     pub async fn start(&mut self, client: &mut impl Client) -> Began {
-        self.ends.race(client, self.reader.start()).await
+        let span = self.ends.span();
+        let began = self.ends.race(client, self.reader.start()).await;
+        end_span(span, &began);
+        began
     }
 
     /// Answers with what came.

@@ -23,7 +23,7 @@ use super::context::RequestContext;
 use super::held::{Began, First, Wait};
 use super::park::{self, Parked, ParkedClient, line_at_rest};
 use super::service::Gateway;
-use super::told::Sent;
+use super::told::{self, Sent};
 use crate::line::Line;
 
 /// How long a connection's first head may take, in seconds; it has its own deadline besides.
@@ -241,6 +241,7 @@ impl Requests {
 
     /// Ends a connection whose answer cannot be ended.
     fn failed(&self, error: &Error, ctx: &RequestContext, sent: Sent) -> Option<Terms> {
+        told::failed(ctx, error);
         self.gateway.note_done(ctx, sent);
         if error.esource() != &ErrorSource::Downstream {
             let id = ctx.request_id.to_str().unwrap_or_default();

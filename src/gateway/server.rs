@@ -45,6 +45,7 @@ use crate::process::{Arrival, ListenError, Socket, Sockets, open_files};
 use crate::reload::{Fleet, Reloader, survive_hangups};
 use crate::revocation::{self, Revocations, Source};
 use crate::tenant::Snapshot;
+use crate::traces::{CollectorError, Entropy, Traces};
 
 /// Requests on one downstream connection before it is closed, so that what it grew is given back.
 const REQUESTS_PER_CONNECTION_MAX: u32 = 10_000;
@@ -68,6 +69,9 @@ pub enum ServeError {
     /// An address is taken.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// Traces cannot be told to anybody.
+    #[error(transparent)]
+    Traces(#[from] CollectorError),
     /// Pingora refuses to start.
     #[error("the server cannot be set up: {0}")]
     Setup(String),
@@ -119,6 +123,20 @@ pub fn state(
     settings: &ServerSettings,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<State>, ServeError> {
+    let seed = || getrandom::u64().map_err(|error| ServeError::Setup(error.to_string()));
+    state_with(snapshot, settings, clock, seed)
+}
+
+/// The same, with seeds for all that is random.
+///
+/// # Errors
+/// As [`state`].
+pub fn state_with(
+    snapshot: Snapshot,
+    settings: &ServerSettings,
+    clock: Arc<dyn Clock>,
+    seed: impl Fn() -> Result<u64, ServeError>,
+) -> Result<Arc<State>, ServeError> {
     install_crypto();
     let metrics = Metrics::new(settings.metrics).map_err(|error| ServeError::Setup(error.to_string()))?;
     let revocations = Revocations::new(metrics.revocations.clone());
@@ -129,7 +147,15 @@ pub fn state(
     }
     let journal = Journal::open(&settings.logs, metrics.journal.clone())
         .map_err(|error| ServeError::Setup(format!("a log cannot be opened: {error}")))?;
-    let start = getrandom::u64().map_err(|error| ServeError::Setup(error.to_string()))?;
+    let traces = match &settings.traces {
+        None => Traces::default(),
+        Some(traces) => {
+            let (clock, counted) = (Arc::clone(&clock), metrics.traces.clone());
+            let entropy = Entropy::seeded(seed()?);
+            Traces::start(traces, &settings.trusted_proxies, entropy, clock, counted)?
+        }
+    };
+    let start = seed()?;
     let options = ConnectorOptions::from_server_conf(&server_conf(threads()));
     let limits = &settings.limits;
     Ok(State::new(
@@ -149,6 +175,7 @@ pub fn state(
             },
             revocations: Arc::new(revocations),
             journal,
+            traces,
             cluster: settings.cluster.clone(),
             hub_bytes_max: limits.hub_bytes_max,
             limits: limit_settings(settings),
@@ -286,6 +313,7 @@ fn serve(
             program,
         }),
     });
+    state.traces.finish();
     state.journal.finish();
     Ok(())
 }

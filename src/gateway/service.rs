@@ -194,6 +194,7 @@ impl Gateway {
         ctx: &mut RequestContext,
     ) -> FailToProxy {
         if session.response_written().is_some() || error.esource() == &ErrorSource::Downstream {
+            told::failed(ctx, error);
             return FailToProxy {
                 error_code: 0,
                 can_reuse_downstream: false,
@@ -202,6 +203,7 @@ impl Gateway {
         // Pingora closes the connection after any error of its proxying, whatever is returned here.
         session.set_keepalive(None);
         let refused = ctx.refusal.take().unwrap_or_else(|| refusal(error));
+        std::mem::take(&mut ctx.upstream_span).end_with((!ctx.refetch).then_some(&refused));
         let stage = std::mem::take(&mut ctx.stage);
         let reply = Reply::to(ctx, &self.state);
         let written = match (stage, ctx.refetch) {
@@ -288,7 +290,11 @@ impl ProxyHttp for Gateway {
         let Some(admitted) = ctx.permitted() else {
             return Error::e_explain(ErrorType::InternalError, "an unpermitted request has no header");
         };
-        *upstream_request = admitted.upstream.head(&admitted.request, &admitted.along)?;
+        let span = admitted.upstream.span(&admitted.request, &admitted.along);
+        *upstream_request = admitted
+            .upstream
+            .head(&admitted.request, &admitted.along, span.context())?;
+        ctx.upstream_span = span;
         Ok(())
     }
 
@@ -326,6 +332,7 @@ impl ProxyHttp for Gateway {
         upstream_response: &mut ResponseHeader,
         ctx: &mut RequestContext,
     ) -> pingora_core::Result<()> {
+        ctx.upstream_span.answered(upstream_response.status.as_u16());
         let Some(admitted) = ctx.permitted() else {
             return Ok(());
         };
@@ -388,7 +395,11 @@ impl ProxyHttp for Gateway {
         ctx.refetch || error.esource() == &ErrorSource::Downstream
     }
 
-    async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut RequestContext) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut RequestContext) {
+        let span = std::mem::take(&mut ctx.upstream_span);
+        if error.is_none() {
+            span.end();
+        }
         if !matches!(ctx.stage, Stage::Parked) {
             self.note_done(ctx, Sent::to(session.as_downstream()));
         }

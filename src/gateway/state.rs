@@ -25,6 +25,7 @@ use crate::limits::{LimitSettings, Limits};
 use crate::reload::Standing;
 use crate::revocation::Revocations;
 use crate::tenant::Snapshot;
+use crate::traces::Traces;
 
 /// Decisions remembered; each is a few hundred bytes.
 const DECISIONS_MAX: usize = 100_000;
@@ -101,6 +102,8 @@ pub struct Parts {
     pub revocations: Arc<Revocations>,
     /// The logs of requests.
     pub journal: Journal,
+    /// The traces of requests.
+    pub traces: Traces,
     /// What is shared with other gateways.
     pub cluster: Option<ClusterSettings>,
     /// Bytes of answers that are kept.
@@ -133,6 +136,8 @@ pub struct State {
     pub revocations: Arc<Revocations>,
     /// The logs of requests.
     pub journal: Journal,
+    /// The traces of requests.
+    pub traces: Traces,
     /// Where requests are counted that are for nobody here.
     pub nowhere: Arc<RouteCounts>,
     /// What is shared with other gateways.
@@ -167,6 +172,7 @@ impl State {
             head_limits,
             revocations,
             journal,
+            traces,
             cluster,
             hub_bytes_max,
             limits,
@@ -196,6 +202,7 @@ impl State {
             metrics,
             revocations,
             journal,
+            traces,
             cluster,
             fetch,
             hub,

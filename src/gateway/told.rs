@@ -6,18 +6,21 @@ use std::sync::{Arc, OnceLock};
 
 use http::header;
 use pingora_core::protocols::http::ServerSession;
+use pingora_core::{Error, ErrorSource};
 use shapegate_core::code::{Code, Refusal};
 use shapegate_core::permit::Allowed;
 use shapegate_core::request::{Asked, Offset, Verb};
 use shapegate_core::time::{Monotonic, Now};
 
 use super::admit::{Admission, address_of, target};
+use super::choose;
 use super::context::RequestContext;
 use super::state::State;
 use crate::admin::Metrics;
 use crate::admin::decisions::{Decided, RouteCounts};
 use crate::clock::Clock;
 use crate::journal::{Access, AskedFor, Decision, PATH_CHARS_MAX, Request, Verdict, detail, start_of};
+use crate::traces::{Arriving, Ended, Trace};
 
 /// What is told of a request.
 #[derive(Default)]
@@ -30,6 +33,8 @@ pub struct Told {
     snapshot_since: Option<Monotonic>,
     /// What only logs are told.
     story: Option<Box<Story>>,
+    /// What traces are told.
+    pub trace: Trace,
 }
 
 struct Story {
@@ -51,17 +56,23 @@ impl Story {
 impl Told {
     /// A request that has just come.
     pub fn begin(state: &State, session: &ServerSession, ctx: &mut RequestContext) {
+        let (head, peer) = (session.req_header(), address_of(session));
+        ctx.told.trace = state.traces.begin(&Arriving {
+            head,
+            peer,
+            tls: is_tls(session),
+            host: choose::host(head),
+        });
         if !state.journal.is_on() {
             return;
         }
-        let head = session.req_header();
         let (path, _) = target(head).unwrap_or_default();
         let request = Request {
             request_id: ctx.request_id.clone(),
             tenant: None,
             shape: None,
             credential: None,
-            address: address_of(session).map(|peer| state.limits.client(peer, &head.headers)),
+            address: peer.map(|peer| state.limits.client(peer, &head.headers)),
             method: head.method.clone(),
             path: start_of(path, PATH_CHARS_MAX).into(),
         };
@@ -117,6 +128,7 @@ impl Told {
 
     /// It is refused. The first refusal is why; what follows from it is not.
     pub fn refused(&self, code: Code) {
+        self.trace.refused(code);
         if let Some(story) = &self.story {
             _ = story.code.set(code);
         }
@@ -146,6 +158,7 @@ impl Told {
 
     /// What the hub made of it.
     pub fn hub(&self, outcome: &'static str) {
+        self.trace.hub(outcome);
         if let Some(story) = &self.story {
             _ = story.hub.set(outcome);
         }
@@ -174,11 +187,13 @@ pub fn decided(
         Err(refusal) => Err(Some(refusal.code)),
     };
     let route = ctx.told.route.as_ref().unwrap_or(&state.nowhere);
-    route.count(match outcome {
+    let decided = match outcome {
         Ok(allowed) => Decided::Allowed(allowed.rule()),
         Err(Some(code)) => Decided::Refused(code),
         Err(None) => Decided::MustRefetch,
-    });
+    };
+    route.count(decided);
+    ctx.told.trace.decided(decided.labels());
     if let Err(Some(code)) = outcome
         && code.status() == 401
     {
@@ -244,6 +259,13 @@ impl Sent {
 
 /// Tells what became of a request.
 pub fn done(state: &State, ctx: &RequestContext, sent: Sent) {
+    ctx.told.trace.end(&Ended {
+        request_id: &ctx.request_id,
+        tenant: ctx.told.tenant(),
+        shape: ctx.told.route.as_ref().and_then(|route| route.shape()),
+        status: sent.status,
+        bytes: sent.bytes,
+    });
     let Some(story) = ctx.told.story.as_ref().filter(|_| state.journal.writes_access()) else {
         return;
     };
@@ -263,4 +285,17 @@ pub fn done(state: &State, ctx: &RequestContext, sent: Sent) {
         hub: story.hub.get().copied(),
         upstream_status: story.upstream_status.get().copied(),
     });
+}
+
+/// Tells that the answer of a request cannot be ended.
+pub fn failed(ctx: &RequestContext, error: &Error) {
+    if error.esource() != &ErrorSource::Downstream {
+        ctx.told.trace.broken_off();
+    }
+}
+
+/// Whether a request came over TLS.
+fn is_tls(session: &ServerSession) -> bool {
+    let digest = session.digest();
+    digest.is_some_and(|digest| digest.ssl_digest.is_some())
 }

@@ -17,6 +17,7 @@ use super::upstream::{Along, READ_TIMEOUT, Upstream, WRITE_TIMEOUT};
 use super::wire::pool::{Pool, PoolKey};
 use super::wire::{Connection, WireError};
 use crate::clock::Clock;
+use crate::traces::OpenSpan;
 
 /// Addresses of one name that a request tries to connect to.
 const ADDRESSES_TRIED_MAX: usize = 2;
@@ -36,6 +37,8 @@ pub struct Fetched {
     connected: Connected,
     silence_max: Duration,
     peeked: Option<Bytes>,
+    /// What traces are told of it.
+    span: OpenSpan,
 }
 
 impl Fetch {
@@ -60,12 +63,14 @@ impl Fetch {
         along: &Along,
         silence_max: Duration,
     ) -> Result<Fetched, Refusal> {
-        let request_bytes = upstream.wire(request, along)?;
+        let mut span = upstream.span(request, along);
+        let request_bytes = upstream.wire(request, along, span.context())?;
         let bodyless = request.verb() == Verb::Head;
         let silence_max = silence_max.min(READ_TIMEOUT);
-        let mut fetched = self
-            .exchange(upstream, &request_bytes, bodyless, silence_max)
-            .await?;
+        let exchange = self.exchange(upstream, &request_bytes, bodyless, silence_max);
+        let mut fetched = exchange.await.inspect_err(|refusal| span.fail(refusal))?;
+        span.answered(fetched.head.status.as_u16());
+        fetched.span = span;
         fetched.judge_encoding(upstream).await?;
         Ok(fetched)
     }
@@ -104,6 +109,7 @@ impl Fetch {
 
     /// Gives a connection whose answer was read to its end back to the pool.
     pub fn release(&self, fetched: Fetched) {
+        fetched.span.end();
         let Connected { connection, key } = fetched.connected;
         self.pool.put(key, connection);
     }
@@ -150,6 +156,7 @@ fn fetched(
         connected,
         silence_max,
         peeked: None,
+        span: OpenSpan::default(),
     })
 }
 

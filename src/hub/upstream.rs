@@ -18,6 +18,7 @@ use super::fetch::unreachable_upstream;
 use super::health::HealthMemory;
 use super::key::Place;
 use super::wire::pool::{IDLE_TIMEOUT, PoolKey};
+use crate::traces::{OpenSpan, SpanContext, TRACEPARENT, TRACESTATE, Trace};
 
 /// How long a TCP connection to an upstream may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,8 +29,6 @@ pub const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long one write to an upstream may block.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The name of W3C trace context.
-pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Room for the headers of nearly any request, so that adding one does not move the others.
@@ -71,12 +70,16 @@ pub struct Upstream {
 }
 
 /// Headers that go along with a request to an upstream.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Along {
     /// A strong entity tag as the upstream wrote it.
     pub if_none_match: Option<HeaderValue>,
-    /// W3C trace context, already checked.
-    pub traceparent: Option<HeaderValue>,
+    /// The trace that the request is a part of.
+    pub trace: Trace,
+    /// The span that it is a part of where its trace is not recorded here.
+    pub heard: Option<SpanContext>,
+    /// What vendors add to either, already checked.
+    pub tracestate: Option<HeaderValue>,
     /// Our id of the request.
     pub request_id: Option<HeaderValue>,
 }
@@ -213,11 +216,26 @@ impl Upstream {
             .ok_or_else(|| unreachable_upstream(format!("{} is not resolved", self.settings.host)))
     }
 
-    /// The header of a request, built from nothing but `request` and `along`.
+    /// The span of a request that goes upstream now.
+    pub fn span(&self, request: &UpstreamRequest, along: &Along) -> OpenSpan {
+        let mut span = along.trace.upstream(request.verb().as_str());
+        span.set("http.request.method", request.verb().as_str());
+        span.set_with("server.address", || self.settings.host.clone());
+        span.set("server.port", self.settings.port);
+        span.set_with("url.template", || self.settings.base.path().to_owned());
+        span
+    }
+
+    /// The header of a request, built from nothing but `request` and `along`; `span` is its own, if it has one.
     ///
     /// # Errors
     /// When the built target is not a request target: a fault of ours, never of a client.
-    pub fn head(&self, request: &UpstreamRequest, along: &Along) -> pingora_core::Result<RequestHeader> {
+    pub fn head(
+        &self,
+        request: &UpstreamRequest,
+        along: &Along,
+        span: Option<SpanContext>,
+    ) -> pingora_core::Result<RequestHeader> {
         let target = request.target_with(self.settings.secret.as_ref());
         let built = http::Request::builder()
             .method(request.verb().as_str())
@@ -226,21 +244,28 @@ impl Upstream {
         let request_line = built.explain_err(ErrorType::InternalError, |_| "not a request target")?;
         let (mut parts, ()) = request_line.into_parts();
         parts.headers = HeaderMap::with_capacity(HEADERS_ROOM);
-        self.each_field(request, along, |name, value| {
+        self.each_field(request, along, span, |name, value| {
             parts.headers.insert(name, value);
         });
         Ok(RequestHeader::from(parts))
     }
 
-    /// The bytes of a request, built from nothing but `request` and `along`.
+    /// The bytes of a request, built from nothing but `request` and `along`; `span` is its own, if it has one.
     ///
     /// # Errors
     /// When the built target is not a request target: a fault of ours, never of a client.
-    pub fn wire(&self, request: &UpstreamRequest, along: &Along) -> Result<Vec<u8>, Refusal> {
+    pub fn wire(
+        &self,
+        request: &UpstreamRequest,
+        along: &Along,
+        span: Option<SpanContext>,
+    ) -> Result<Vec<u8>, Refusal> {
         let target = request.target_with(self.settings.secret.as_ref());
         let body: &[u8] = request.body().map_or(&[], |body| body);
         let mut wire = request_line(request.verb().as_str(), &target, body.len())?;
-        self.each_field(request, along, |name, value| write_field(&mut wire, name, &value));
+        self.each_field(request, along, span, |name, value| {
+            write_field(&mut wire, name, &value);
+        });
         wire.extend_from_slice(b"\r\n");
         wire.extend_from_slice(body);
         Ok(wire)
@@ -274,14 +299,17 @@ impl Upstream {
         &self,
         request: &UpstreamRequest,
         along: &Along,
+        span: Option<SpanContext>,
         mut put: impl FnMut(&HeaderName, HeaderValue),
     ) {
         put(&header::HOST, self.host.clone());
         put(&header::ACCEPT, HeaderValue::from_static(request.accept()));
         put(&header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let traceparent = span.or(along.heard).and_then(SpanContext::header);
         let optional = [
             (&header::IF_NONE_MATCH, &along.if_none_match),
-            (&TRACEPARENT, &along.traceparent),
+            (&TRACEPARENT, &traceparent),
+            (&TRACESTATE, &along.tracestate),
             (&X_REQUEST_ID, &along.request_id),
         ];
         for (name, value) in optional {

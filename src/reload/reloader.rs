@@ -217,6 +217,7 @@ fn differing(before: &ServerSettings, now: &ServerSettings) -> Vec<&'static str>
         ),
         ("logs", before.logs != now.logs),
         ("metrics", before.metrics != now.metrics),
+        ("traces", before.traces != now.traces),
         ("health", before.health != now.health),
         (
             "limits of sizes, connections and deadlines",

@@ -290,6 +290,23 @@ impl Router {
         self.found(target, captures)
     }
 
+    /// The path of the route that takes a raw path, as it is configured.
+    pub fn route_of(&self, path: &str) -> Option<String> {
+        if self.fixed.contains_key(path) {
+            return Some(path.to_owned());
+        }
+        if let Some(mint) = self.mint.as_ref().filter(|mint| mint.table(path).is_some()) {
+            return Some(mint.to_string());
+        }
+        let rest = path.strip_prefix('/')?;
+        let candidates = self.captured.get(&rest.split('/').count())?;
+        let takes = |(pattern, _): &&(PathPattern, Target)| captures(pattern, rest).is_some();
+        candidates
+            .iter()
+            .find(takes)
+            .map(|(pattern, _)| pattern.to_string())
+    }
+
     fn found(&self, target: Target, captures: Vec<(Arc<str>, Scalar)>) -> Option<Found<'_>> {
         match target {
             Target::Health => Some(Found::Health),

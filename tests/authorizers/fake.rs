@@ -174,7 +174,7 @@ async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Question> 
     while buffer.len() < length {
         more(stream, buffer).await?;
     }
-    let body = String::from_utf8(buffer.drain(..length).collect()).unwrap();
+    let body = String::from_utf8_lossy(&buffer.drain(..length).collect::<Vec<_>>()).into_owned();
     Some(Question {
         method,
         target,

@@ -39,7 +39,7 @@ const fn secret(file: &'static str, key: &'static str, variable: &'static str, t
 }
 
 /// Those in variables. All of them are long enough for a shared secret.
-const SECRETS: [Secret; 13] = [
+const SECRETS: [Secret; 14] = [
     secret("electric.rs", "secret", "ELECTRIC_SECRET", ELECTRIC_SECRET),
     secret("keys.rs", "secret", "JWT_SECRET", JWT_SECRET),
     secret(
@@ -101,6 +101,12 @@ const SECRETS: [Secret; 13] = [
         "token",
         "OPA_TOKEN",
         "canary-opa-0123456789abcdef012345678",
+    ),
+    secret(
+        "traces.rs",
+        "headers",
+        "OTLP_TOKEN",
+        "canary-otlp-0123456789abcdef0123456",
     ),
     secret(
         "gatekeeper/keys.rs",
@@ -249,6 +255,7 @@ fn text(url: &str) -> String {
     format!(
         "logs: {{ access: {{ file: access.log }}, decisions: {{ file: decisions.log }} }}
 metrics: {{ tenant_label: true }}
+traces: {{ otlp: {{ url: '{url}/otlp', headers: {{ authorization: {{ env: OTLP_TOKEN }} }} }}, sample_ratio: 1 }}
 cluster: {{ redis: {{ url: {{ env: REDIS_URL }}, password: {{ env: REDIS_PASSWORD }} }} }}
 {}
   - jwt: {{ issuer: https://shared.test, audience: sync, keys: [ {{ file: shared.json, symmetric: true }} ] }}
@@ -372,6 +379,10 @@ async fn s4_every_secret_reaches_whom_it_is_for_and_nothing_else_that_comes_out(
         told.everything(&format!("user-{number}")).await;
     }
     told.operators().await;
+    until("the collector is told", || {
+        fake.asked().iter().any(|asked| asked.target.starts_with("/otlp"))
+    })
+    .await;
     reached(&fake);
     refused_reload(&mut told).await;
     let program = &told.program;
@@ -392,6 +403,7 @@ async fn s4_every_secret_reaches_whom_it_is_for_and_nothing_else_that_comes_out(
 fn reached(fake: &Fake) {
     let basic = STANDARD.encode("gateway:canary-client-0123456789abcdef0123");
     let mut expected = vec![("/introspect", format!("Basic {basic}"))];
+    expected.push(("/otlp", "canary-otlp-0123456789abcdef0123456".to_owned()));
     for name in ASKING {
         let variable = format!("{}_TOKEN", name.to_uppercase());
         let secret = SECRETS.iter().find(|secret| secret.variable == variable).unwrap();

@@ -70,7 +70,7 @@ fn bearer(reading: &mut Reading<'_>, node: &Node) -> Option<HeaderValue> {
 }
 
 /// The text of a URL that means one thing: `http(s)://host[:port][/path]`.
-pub(super) fn read_url(reading: &mut Reading<'_>, node: &Node) -> Option<String> {
+pub(in super::super) fn read_url(reading: &mut Reading<'_>, node: &Node) -> Option<String> {
     let text = reading.text(node, "url")?;
     match check_url(&text.value) {
         Ok(()) => Some(text.value),

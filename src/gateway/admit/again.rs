@@ -16,13 +16,15 @@ use crate::gateway::choose;
 use crate::gateway::cors::CorsGrant;
 use crate::gateway::state::{Loaded, State};
 use crate::tenant::{Found, Lease, Tenant};
+use crate::traces::Trace;
 
 /// The lease under which a waiting request is still permitted, for the same shape of the same upstream and no
 /// less long; none when it is not.
 pub async fn renew(state: &State, session: &ServerSession, admitted: &Admitted) -> Option<Arc<Lease>> {
     let _turn = admitted.lease.turn().await?;
     let loaded = state.loaded();
-    let again = Box::pin(judge_again(state, &loaded, session.req_header())).await;
+    let trace = &admitted.along.trace;
+    let again = Box::pin(judge_again(state, &loaded, session.req_header(), trace)).await;
     let (allowed, tenant) = again.ok()?;
     let same = tenant.id() == admitted.lease.tenant()
         && allowed.definition() == admitted.permit.definition()
@@ -45,6 +47,7 @@ async fn judge_again(
     state: &State,
     loaded: &Loaded,
     head: &RequestHeader,
+    trace: &Trace,
 ) -> Result<(Arc<Allowed>, Arc<Tenant>), Refusal> {
     let tenant = choose::tenant(&loaded.snapshot, head, &mut CorsGrant::default())?;
     let (path, query) = target(head)?;
@@ -52,19 +55,20 @@ async fn judge_again(
     let endpoint = match tenant.find(path) {
         Some(Found::Shapes(endpoint)) => endpoint,
         Some(Found::Signed { .. }) => {
-            let (_, allowed, _) = signed::judge(state, tenant, head, Verb::Get, now).await?;
+            let (_, allowed, _) = signed::judge(state, tenant, head, Verb::Get, now, trace).await?;
             return Ok((allowed, Arc::clone(tenant)));
         }
         _ => return Err(not_found()),
     };
     let asked = Asked::parse(Verb::Get, query, endpoint.declared())?;
     let shape = endpoint.choose(&asked)?;
-    let (identity, now) = identify::for_shape(state, tenant, shape, head, now).await?;
+    let (identity, now) = identify::for_shape(state, tenant, shape, head, now, trace).await?;
     let asking = Asking {
         head,
         path: endpoint.captures(),
         identity: identity.as_deref(),
         now,
+        trace,
     };
     let allowed = decide(state, loaded, shape, &asking, &asked).await?;
     Ok((allowed, Arc::clone(tenant)))

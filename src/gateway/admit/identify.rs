@@ -12,6 +12,7 @@ use crate::gateway::pages::why_cookies_are_refused;
 use crate::gateway::state::State;
 use crate::identity::{Authentication, CredentialHeaders};
 use crate::tenant::{ServedShape, Tenant};
+use crate::traces::Trace;
 
 /// Who sends these headers, and the moment at which that was known. What was revoked is nobody.
 pub(super) async fn identify(
@@ -19,6 +20,7 @@ pub(super) async fn identify(
     tenant: &Tenant,
     head: &RequestHeader,
     now: Now,
+    trace: &Trace,
 ) -> Result<(Option<Arc<Identity>>, Now), Refusal> {
     let methods = tenant.identity();
     let mut credentials = CredentialHeaders::of(&head.headers);
@@ -34,7 +36,10 @@ pub(super) async fn identify(
         }
         Authentication::Pending(pending) => {
             let (began, method) = (state.clock.now(), pending.method().to_owned());
+            let mut span = trace.part("authenticate");
+            span.set_with("shapegate.method", || method.clone());
             let identity = Box::pin(pending.identity(&state.clock)).await;
+            span.end_with(identity.as_ref().err());
             let now = state.clock.now();
             let took = began.monotonic.until(now.monotonic);
             state.metrics.identity.waited(&method, &identity, took);
@@ -52,12 +57,13 @@ pub(super) async fn for_shape(
     shape: &ServedShape,
     head: &RequestHeader,
     now: Now,
+    trace: &Trace,
 ) -> Result<(Option<Arc<Identity>>, Now), Refusal> {
     if shape.policy().is_public() {
         require_good(state, tenant, None, now)?;
         return Ok((None, now));
     }
-    identify(state, tenant, head, now).await
+    identify(state, tenant, head, now, trace).await
 }
 
 /// What those are told who sent no credential where one is needed.

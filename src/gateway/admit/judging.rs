@@ -15,6 +15,7 @@ use super::identify;
 use crate::authorizer::Freshness;
 use crate::gateway::state::{Loaded, State};
 use crate::tenant::ServedShape;
+use crate::traces::Trace;
 
 /// Somebody must be known before a body is read for them.
 pub(super) fn require_identity(shape: &ServedShape, identity: Option<&Identity>) -> Result<(), Refusal> {
@@ -30,6 +31,7 @@ pub(super) struct Asking<'a> {
     pub(super) path: &'a [(Arc<str>, Scalar)],
     pub(super) identity: Option<&'a Identity>,
     pub(super) now: Now,
+    pub(super) trace: &'a Trace,
 }
 
 /// Decides, or remembers having decided: what authorisers say is gathered only where nothing is remembered.
@@ -81,7 +83,7 @@ async fn gather(
         .inputs(asking.identity, request, asked, asking.now)?;
     let answers = shape
         .authorizers()
-        .gather(&state.authorizers, &told, Freshness::Remembered);
+        .gather(&state.authorizers, &told, Freshness::Remembered, asking.trace);
     answers.await
 }
 

@@ -39,7 +39,8 @@ pub(super) async fn mint(
     ctx.told.at(&counted(&"".into()));
     let now = state.clock.now();
     let headers = &session.req_header().headers;
-    let (identity, now) = identify::identify(state, tenant, session.req_header(), now).await?;
+    let trace = ctx.told.trace.clone();
+    let (identity, now) = identify::identify(state, tenant, session.req_header(), now, &trace).await?;
     ctx.credential = identity.as_deref().map(Identity::credential).cloned();
     if identity.is_none() && minter.requires_identity() {
         return Err(identify::unknown());
@@ -80,7 +81,7 @@ pub(super) async fn mint(
         // A token is a decision that is carried away: it begins with what is so now.
         let answers = shape
             .authorizers()
-            .gather(&state.authorizers, &told, Freshness::Now);
+            .gather(&state.authorizers, &told, Freshness::Now, &trace);
         Some(Box::pin(answers).await?)
     } else {
         None

@@ -22,6 +22,7 @@ use crate::gateway::state::State;
 use crate::identity::CredentialHeaders;
 use crate::limits::Rate;
 use crate::tenant::Tenant;
+use crate::traces::Trace;
 
 /// Admits a request at one of the paths where tokens are verified.
 pub(super) async fn admit(
@@ -33,7 +34,8 @@ pub(super) async fn admit(
 ) -> Result<Admission, Refusal> {
     let now = state.clock.now();
     ctx.told.at(tenant.signed(&state.metrics));
-    let (mut asked, allowed, token) = judge(state, tenant, session.req_header(), verb, now).await?;
+    let judged = judge(state, tenant, session.req_header(), verb, now, &ctx.told.trace);
+    let (mut asked, allowed, token) = judged.await?;
     ctx.credential = Some(Arc::clone(token.credential()));
     ctx.told.asks(&asked, now);
     state.metrics.dropped(asked.dropped);
@@ -60,6 +62,7 @@ pub(super) async fn judge(
     head: &RequestHeader,
     verb: Verb,
     now: Now,
+    trace: &Trace,
 ) -> Result<(Asked, Arc<Allowed>, Arc<ShapeToken>), Refusal> {
     let verifier = tenant.gatekeeper().verifier.as_ref().ok_or_else(not_found)?;
     let (_, query) = target(head)?;
@@ -69,8 +72,10 @@ pub(super) async fn judge(
         Verification::Known(token) => (token, now),
         // Boxed: it is rare, and would be carried by whoever waits for nothing.
         Verification::Pending(pending) => {
-            let token = Box::pin(pending.token(&*state.clock)).await?;
-            (token, state.clock.now())
+            let span = trace.part("authenticate");
+            let token = Box::pin(pending.token(&*state.clock)).await;
+            span.end_with(token.as_ref().err());
+            (token?, state.clock.now())
         }
     };
     require_good(state, tenant, Some(token.credential()), now)?;

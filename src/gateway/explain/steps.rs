@@ -30,6 +30,7 @@ use crate::gateway::cors::CorsGrant;
 use crate::gateway::pages::why_cookies_are_refused;
 use crate::identity::{Authentication, CredentialHeaders};
 use crate::tenant::{Endpoint, Found, ServedShape, Tenant};
+use crate::traces::Trace;
 
 /// How long facts hold that were given in place of an authoriser's; longer than any explanation takes.
 const GIVEN_FACTS_HOLD: Duration = Duration::from_secs(3600);
@@ -277,7 +278,9 @@ impl<'a> Telling<'a> {
             let why = "authorisers would have to be asked: `--live`, or say what they find with `--decision`";
             return Err(Verdict::Undecided(why.to_owned()));
         };
-        let facts = authorizers.gather(asking, &told, Freshness::Now).await?;
+        let facts = authorizers
+            .gather(asking, &told, Freshness::Now, &Trace::Off)
+            .await?;
         self.tell("facts", "they said yes");
         Ok(facts)
     }

@@ -74,6 +74,7 @@ fn given(keys: &str) -> Given {
         .variable("SHAPEGATE_DEMO_ELECTRIC_URL", "http://127.0.0.1:3001")
         .variable("SHAPEGATE_DEMO_ELECTRIC_SECRET", "demo")
         .variable("SHAPEGATE_DEMO_JWT_SECRET", "0123456789abcdef0123456789abcdef")
+        .variable("OTLP_AUTHORIZATION", "Bearer 0123456789abcdef")
         .variable("REDIS_URL", "rediss://:secret@redis.internal:6379/0")
         .variable("SHAPEGATE_ADMIN_TOKEN", "0123456789abcdef0123456789abcdef")
         .variable("AUTH_SECRET", "0123456789abcdef0123456789abcdef")
