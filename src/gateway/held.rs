@@ -1,6 +1,9 @@
 //! Serving reads through the hub: what is kept at once, what comes when it comes, until the client leaves, the
 //! permission ends or the process goes away.
 
+mod permission;
+mod span;
+
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -15,6 +18,7 @@ use shapegate_core::code::Refusal;
 use shapegate_core::time::{Monotonic, Now};
 use tokio::sync::watch;
 
+use self::permission::Sleep;
 use super::admit::{Admitted, is_revoked, renew};
 use super::answer::{self, Reply};
 use super::overload::may_read_table;
@@ -26,7 +30,8 @@ use crate::hub::{Given, Source};
 use crate::limits::HeldSlot;
 use crate::line::Line;
 use crate::tenant::Lease;
-use crate::traces::OpenSpan;
+
+pub use self::permission::PermissionEnd;
 
 /// How long a stream that must end may take to reach the end of an event.
 const EVENT_END_TIMEOUT: Duration = Duration::from_millis(500);
@@ -129,15 +134,6 @@ impl<'a> Ends<'a> {
         }
     }
 
-    /// The span of a wait; of what comes as soon as it can, there is none.
-    fn span(&self) -> OpenSpan {
-        if self.admitted.request.waits() {
-            self.admitted.along.trace.part("wait")
-        } else {
-            OpenSpan::default()
-        }
-    }
-
     /// Waits for `coming` and for everything that may end the wait before. What is finite is ended by its client,
     /// by its permission's time and by a revocation: other changes and a drain let it finish.
     ///
@@ -174,63 +170,6 @@ impl<'a> Ends<'a> {
         }
         First::Came(came)
     }
-}
-
-/// Tells what ended a wait.
-fn end_span<T>(mut span: OpenSpan, first: &First<T>) {
-    let ended_by = match first {
-        First::Came(_) => "answer",
-        First::Left(_) => "client",
-        First::Late(_) | First::Early(Early::Permission) => "permission",
-        First::Early(Early::Drain) => "drain",
-    };
-    span.set("shapegate.ended_by", ended_by);
-    span.end();
-}
-
-/// Something that ends by itself.
-type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// The end of a permission, by its time or by its credential's. Only who waits for it takes a timer.
-pub struct PermissionEnd<'a> {
-    state: &'a State,
-    admitted: &'a Admitted,
-    sleep: Option<Sleep>,
-}
-
-impl<'a> PermissionEnd<'a> {
-    /// The end of what was `admitted`.
-    pub fn of(state: &'a State, admitted: &'a Admitted) -> Self {
-        Self {
-            state,
-            admitted,
-            sleep: None,
-        }
-    }
-
-    /// Resolves with it; never, where there is none.
-    async fn reached(&mut self) {
-        let (state, admitted) = (self.state, self.admitted);
-        self.sleep
-            .get_or_insert_with(|| permission_end(state, admitted))
-            .await;
-    }
-}
-
-fn permission_end(state: &State, admitted: &Admitted) -> Sleep {
-    let time: Sleep = match admitted.until {
-        Some(until) => state.clock.sleep_until(until.monotonic),
-        None => Box::pin(std::future::pending()),
-    };
-    let Some(mut credential) = admitted.ended.clone() else {
-        return time;
-    };
-    Box::pin(async move {
-        tokio::select! {
-            () = credential.ended() => {}
-            () = time => {}
-        }
-    })
 }
 
 /// Resolves once what the request came with is revoked.
@@ -322,9 +261,9 @@ impl<'a> Wait<'a> {
 
     /// Waits for the answer's header, or for what ends the wait before.
     pub async fn start(&mut self, client: &mut impl Client) -> Began {
-        let span = self.ends.span();
+        let span = span::begin(self.ends.admitted);
         let began = self.ends.race(client, self.reader.start()).await;
-        end_span(span, &began);
+        span::end(span, &began);
         began
     }
 

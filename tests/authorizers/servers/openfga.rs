@@ -119,7 +119,7 @@ shapes:
         consistency: {consistency}
         check: {{ object: {{ type: project, id: request.path.project }}, relation: viewer, user: {{ type: user, id: user.id }} }}
         list_objects: {{ type: person, relation: seen_by, user: {{ type: user, id: user.id }}, limit: {limit} }}
-        timeout: 20s
+        timeout: 2900ms
     rules: [{{ when: decision.allowed, rows: {{ where: 'id = ANY($1)', params: [decision.ids] }} }}]
 ",
         server.url, server.store, server.model
