@@ -35,7 +35,7 @@ test: test-rust test-clients ## all tests of every commit; test-long adds more c
 	@echo "make test-long adds: many more random cases, and authorisers with the real OPA, OpenFGA and SpiceDB"
 
 test-rust: ## the Rust tests alone
-	@$(NEED) rust build curl postgres caches redis systemd packaging
+	@$(NEED) rust build curl postgres caches redis systemd packaging sbom
 	$(CARGO) test --locked --workspace
 
 test-clients: ## Electric's TypeScript client, and a certified OpenID provider, with the real programs
@@ -45,8 +45,8 @@ test-clients: ## Electric's TypeScript client, and a certified OpenID provider, 
 	cd tests/clients && SHAPEGATE_PROGRAMS="$(PROGRAMS)" $(NPM) test
 
 test-long: test-clients ## before a release: many more random cases, and authorisers with the real OPA, OpenFGA and SpiceDB
-	@$(NEED) rust build curl postgres caches redis systemd packaging authorization_servers
-	PROPTEST_CASES=20000 SHAPEGATE_UPGRADES=100 SHAPEGATE_STREAMS=10000 SHAPEGATE_SOAK_ROUNDS=60 $(CARGO) test --locked --workspace
+	@$(NEED) rust build curl postgres caches redis systemd packaging sbom authorization_servers
+	PROPTEST_CASES=20000 SHAPEGATE_UPGRADES=100 SHAPEGATE_STREAMS=10000 SHAPEGATE_SOAK_ROUNDS=60 $(CARGO) test --locked --workspace -- --include-ignored
 	SHAPEGATE_AUTHORIZATION_SERVERS="$(CURDIR)/target/tools/bin" $(CARGO) test --locked --features authorization_servers --test authorizers servers
 
 test-vectors: ## Project Wycheproof's vectors: make test-vectors WYCHEPROOF=<a clone of it>

@@ -1,4 +1,5 @@
-//! The Debian package: made, installed into a root of its own, started as its unit would, removed, purged.
+//! The Debian package: made, installed into a root of its own, started as its unit would, removed, purged. And the
+//! archive of a release.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,6 +9,9 @@
 )]
 
 mod support;
+
+#[path = "package/archive.rs"]
+mod archive;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -7,6 +7,7 @@
 )]
 
 mod protocol {
+    pub(crate) mod collisions;
     pub(crate) mod definitions;
     pub(crate) mod encoding;
     pub(crate) mod handles;

@@ -392,7 +392,9 @@ impl ProxyHttp for Gateway {
     }
 
     fn suppress_error_log(&self, _session: &Session, ctx: &RequestContext, error: &Error) -> bool {
-        ctx.refetch || error.esource() == &ErrorSource::Downstream
+        // That a client has left is no error, however often it happens.
+        let to_client = error.esource() == &ErrorSource::Unset && error.etype() == &ErrorType::WriteError;
+        ctx.refetch || to_client || error.esource() == &ErrorSource::Downstream
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut RequestContext) {

@@ -68,7 +68,10 @@ impl Follower {
             return self.stream(client, before, &request).await;
         }
         let Some(answer) = in_time(&request, client.answer()).await else {
-            assert!(!fresh, "a new connection is closed without an answer");
+            // One that was kept may be closed at any time.
+            if fresh {
+                self.shared.judge_silence(&self.user, before);
+            }
             return;
         };
         self.shared.judge(&self.user, before, &answer);

@@ -262,6 +262,17 @@ impl Shared {
         assert!(answer.complete || may_break_off, "broken off: {}", told());
     }
 
+    /// Fails unless there was a reason to close a connection instead of answering.
+    pub fn judge_silence(&self, user: &User, before: Moment) {
+        let after = self.moment(user);
+        let lasted = |of: fn(&Moment) -> u64| before.lasted(after, of).is_some();
+        let calm = lasted(|moment| moment.credential)
+            && lasted(|moment| moment.electric)
+            && lasted(|moment| moment.revoked);
+        assert!(!calm, "closed without an answer to {}", user.subject);
+        self.answered("connection", "closed");
+    }
+
     /// Somebody was answered.
     pub fn answered(&self, whom: &str, what: impl std::fmt::Display) {
         self.answers.fetch_add(1, Ordering::Relaxed);

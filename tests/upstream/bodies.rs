@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use serde_json::json;
 use shapegate::clock::ManualClock;
+use shapegate::hub::upstream::READ_TIMEOUT;
 use shapegate_core::time::UnixMillis;
 use shapegate_origin::{Fault, Misbehaviour};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::support::gateway::{Gateway, origin};
 use crate::support::patience::soon;
@@ -65,6 +68,43 @@ async fn an_upstream_that_says_nothing_is_504() {
         let next = soon(gateway.connect().await.ask(bytes(way, "1-1", &token))).await;
         assert_eq!(next.status, 200, "{}", next.text());
     }
+}
+
+/// What is answered on a connection of its own, however late.
+async fn answered_late(gateway: &Gateway, request: &str) -> String {
+    let mut client = TcpStream::connect(gateway.address).await.unwrap();
+    client.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let reading = client.read_to_string(&mut answer);
+    let read = tokio::time::timeout(READ_TIMEOUT * 2, reading).await;
+    read.expect("an answer in two minutes").unwrap();
+    answer
+}
+
+#[tokio::test]
+#[ignore = "takes a minute: make test-long"]
+async fn a_poll_at_which_electric_says_nothing_for_a_minute_is_504_for_all_who_wait() {
+    let gateway = Gateway::start(&shapes()).await;
+    let token = token::member(1);
+    let synced = gateway.get("/api/shapes/users?offset=-1", Some(&token)).await;
+    let handle = synced.header("electric-handle").unwrap();
+    gateway
+        .origin
+        .misbehave(Misbehaviour::always(Fault::Stall).only("live=true"));
+    gateway.origin.forget_received();
+    let poll = bytes(Way::Live, handle, &token).replacen("\r\n", "\r\nconnection: close\r\n", 1);
+    let waiting = (0..3).map(|_| answered_late(&gateway, &poll));
+    for answer in futures_util::future::join_all(waiting).await {
+        assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+        assert!(answer.contains("\"code\":\"upstream_timeout\""), "{answer}");
+    }
+    assert_eq!(gateway.origin.received().len(), 1, "one asked for all");
+    assert_eq!(gateway.state.metrics.held.get(), 0);
+    gateway.origin.behave();
+    let again = gateway
+        .get("/api/shapes/users?offset=-1&cache-buster=1", Some(&token))
+        .await;
+    assert_eq!(again.status, 200, "{}", again.text());
 }
 
 #[tokio::test]

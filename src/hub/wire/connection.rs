@@ -172,3 +172,6 @@ async fn within<T>(
             .map_err(|_| WireError::TimedOut(what)),
     }
 }
+
+#[cfg(test)]
+mod tests;
