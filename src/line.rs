@@ -23,6 +23,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 /// How much is gathered before it is sent without a flush, in bytes.
 const UNSENT_BYTES_MAX: usize = 16 * 1024;
 
+/// How much room is made at first, in bytes: a header, and the body of a small answer.
+const UNSENT_BYTES_TYPICAL: usize = 2048;
 /// How much of a request is read at once, in bytes: most heads are smaller.
 const START_BYTES: usize = 4096;
 
@@ -158,6 +160,9 @@ impl AsyncWrite for Line {
         let mut inner = self.lock();
         if inner.unsent.len() + buf.len() > UNSENT_BYTES_MAX {
             return inner.poll_send_with(cx, buf);
+        }
+        if inner.unsent.is_empty() {
+            inner.unsent.reserve(buf.len().max(UNSENT_BYTES_TYPICAL));
         }
         inner.unsent.extend_from_slice(buf);
         Poll::Ready(Ok(buf.len()))

@@ -4,7 +4,7 @@
 //! Who says when is [`departure`](super::departure).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use shapegate_core::time::Monotonic;
@@ -28,8 +28,6 @@ struct Ending {
 /// How far the process has gone away; nothing of it is ever taken back.
 #[derive(Clone, Copy, Debug, Default)]
 struct Gone {
-    leaving: bool,
-    refuses: bool,
     ending: Option<Ending>,
     accepting_over: bool,
     idle_over: bool,
@@ -38,6 +36,9 @@ struct Gone {
 #[derive(Debug, Default)]
 struct Shared {
     gone: watch::Sender<Gone>,
+    /// What every request asks for, besides.
+    leaving: AtomicBool,
+    refuses: AtomicBool,
     turns: AtomicU64,
 }
 
@@ -50,12 +51,12 @@ pub struct Drain {
 impl Drain {
     /// Is no longer ready, and closes each connection with its next answer. Everything is served.
     pub fn leave(&self) {
-        self.shared.gone.send_modify(|gone| gone.leaving = true);
+        self.shared.leaving.store(true, Ordering::Release);
     }
 
     /// Refuses new requests from now on.
     pub fn refuse(&self) {
-        self.shared.gone.send_modify(|gone| gone.refuses = true);
+        self.shared.refuses.store(true, Ordering::Release);
     }
 
     /// Ends every wait between `from` and `spread` later; one that begins afterwards, at once.
@@ -83,12 +84,12 @@ impl Drain {
 
     /// Whether going away has begun: not ready any more.
     pub fn has_begun(&self) -> bool {
-        self.shared.gone.borrow().leaving
+        self.shared.leaving.load(Ordering::Acquire)
     }
 
     /// Whether new requests are refused.
     pub fn refuses(&self) -> bool {
-        self.shared.gone.borrow().refuses
+        self.shared.refuses.load(Ordering::Acquire)
     }
 
     /// Resolves when the wait that calls this must end.

@@ -140,7 +140,7 @@ impl Requests {
             let served = if start.starts_with(ANSWERED_HERE) {
                 Box::pin(self.answer(line, start, terms, closing.as_mut(), shutdown)).await
             } else {
-                self.proxy(terms.session(line, start), shutdown).await
+                Box::pin(self.proxy(line, start, terms, shutdown)).await
             };
             let next = match served {
                 Served::Over => None,
@@ -193,8 +193,9 @@ impl Requests {
     }
 
     /// Serves a request of any kind as Pingora does.
-    async fn proxy(&self, session: ServerSession, shutdown: &ShutdownWatch) -> Served {
-        match park::served(self.proxy.process_new_http(session, shutdown).as_mut()).await {
+    async fn proxy(&self, line: &Line, start: BytesMut, terms: Terms, shutdown: &ShutdownWatch) -> Served {
+        let mut serving = self.proxy.process_new_http(terms.session(line, start), shutdown);
+        match park::served(serving.as_mut()).await {
             (_, Some(parked)) => Served::Parked(parked),
             (reused, None) => Served::finished(reused.map(terms_after)),
         }
