@@ -176,6 +176,13 @@ fn server_defaults(root: &mut Out, server: &ServerSettings) {
         }
     });
     admin_defaults(root, &server.admin);
+    seeing_defaults(root, server);
+    state_defaults(root, server);
+    put_in(root, "limits", |out| limits_defaults(out, &server.limits));
+}
+
+/// Logs, metrics and traces.
+fn seeing_defaults(root: &mut Out, server: &ServerSettings) {
     put_in(root, "logs", |out| {
         put(out, "access", plain("off"));
         put(out, "decisions", plain("off"));
@@ -192,11 +199,6 @@ fn server_defaults(root: &mut Out, server: &ServerSettings) {
             Out::Plain(server.metrics.series_max.to_string()),
         );
     });
-    if let Some(state) = &server.revocation_state {
-        put_in(root, "revocations", |out| {
-            put(out, "state", Out::Text(state.display().to_string()));
-        });
-    }
     if let Some(traces) = &server.traces {
         put_in(root, "traces", |out| {
             put_in(out, "otlp", |out| {
@@ -211,6 +213,15 @@ fn server_defaults(root: &mut Out, server: &ServerSettings) {
             put(out, "service_name", Out::Text(traces.service_name.clone()));
         });
     }
+}
+
+/// What outlives the process, here and in a cluster.
+fn state_defaults(root: &mut Out, server: &ServerSettings) {
+    if let Some(state) = &server.revocation_state {
+        put_in(root, "revocations", |out| {
+            put(out, "state", Out::Text(state.display().to_string()));
+        });
+    }
     if let Some(cluster) = &server.cluster {
         put_in(root, "cluster", |out| {
             put_in(out, "redis", |out| {
@@ -219,7 +230,6 @@ fn server_defaults(root: &mut Out, server: &ServerSettings) {
             });
         });
     }
-    put_in(root, "limits", |out| limits_defaults(out, &server.limits));
 }
 
 fn codings(codings: &[Coding]) -> Out {
