@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
-use shapegate::clock::{Clock, Sleep, SystemClock};
-use shapegate_core::time::{Monotonic, Now};
+use shapegate::clock::{Clock, ManualClock, Sleep, SystemClock};
+use shapegate_core::time::{Monotonic, Now, UnixMillis};
 use shapegate_origin::{Fault, Misbehaviour, Origin, OriginConfig, Schema};
 
 use crate::program::{Setup, USERS, command, signal};
@@ -15,7 +15,7 @@ use crate::stopping::{waiters, waiting_target};
 use crate::support::gateway::{ELECTRIC_SECRET, Gateway, get, origin};
 use crate::support::patience::{settled, soon, until};
 use crate::support::raw::Raw;
-use crate::support::token::{IDENTITY, member, token as signed};
+use crate::support::token::{IDENTITY, member, now, token as signed};
 
 const TARGET: &str = "/api/shapes/users?offset=-1";
 
@@ -187,6 +187,68 @@ async fn a_panic_in_one_request_is_its_500_and_nobody_elses() {
         gateway.state.metrics.in_flight.get() == 0
     })
     .await;
+}
+
+#[tokio::test]
+async fn r17_a_clock_that_jumps_anywhere_and_back_harms_nobody() {
+    const HOUR: i64 = 3600;
+    let clock = ManualClock::at(UnixMillis::from_seconds(now()));
+    let config = format!("{IDENTITY}{USERS}");
+    let gateway = Gateway::before(origin(), &config, Arc::new(clock.clone())).await;
+    gateway.run_beside();
+    // Whoever is known, and whoever comes only after the jump.
+    let known = member(1);
+    let synced = gateway.get(TARGET, Some(&known)).await;
+    assert_eq!(synced.status, 200);
+    let handle = synced.header("electric-handle").unwrap();
+    let poll = |offset: &str| format!("/api/shapes/users?offset={offset}&handle={handle}&live=true");
+    let mut offset = synced.header("electric-offset").unwrap().to_owned();
+    for (number, seconds) in [
+        now() - HOUR,
+        now() + HOUR,
+        0,
+        -HOUR,
+        i64::MIN / 1000,
+        i64::MAX / 1000,
+        now() + 1_000_000 * HOUR,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut waiting = gateway.connect().await;
+        waiting.send(get(&poll(&offset), Some(&known))).await;
+        until("it waits", || gateway.state.metrics.held.get() == 1).await;
+        clock.set_wall(UnixMillis::from_seconds(seconds));
+        clock.advance(std::time::Duration::from_millis(1));
+        let stranger = signed(json!({ "sub": format!("user_{number}"), "org_id": 1 }));
+        for token in [&known, &stranger] {
+            let answer = soon(gateway.get(TARGET, Some(token))).await;
+            let right: &[u16] = if seconds > now() { &[401] } else { &[200, 401] };
+            assert!(
+                right.contains(&answer.status) && answer.complete,
+                "{seconds}: {} {}",
+                answer.status,
+                answer.text()
+            );
+        }
+        assert!(gateway.state.metrics.render().is_ok());
+        // Back again: it is as before. The wait may have ended, as waits do, and misses nothing.
+        clock.set_wall(UnixMillis::from_seconds(now()));
+        let name = format!("Eve {number}");
+        let row = json!({ "id": 100 + number, "name": &name, "org_id": 1 });
+        gateway.origin.insert("users", row).unwrap();
+        loop {
+            let answer = soon(waiting.answer()).await.unwrap();
+            assert_eq!((answer.status, answer.complete), (200, true), "{}", answer.text());
+            offset = answer.header("electric-offset").unwrap().to_owned();
+            if answer.text().contains(&name) {
+                break;
+            }
+            waiting.send(get(&poll(&offset), Some(&known))).await;
+        }
+        let again = soon(gateway.get(TARGET, Some(&known))).await;
+        assert_eq!(again.status, 200, "{seconds}: {}", again.text());
+    }
 }
 
 fn electric(listen: std::net::SocketAddr) -> std::io::Result<Origin> {
