@@ -13,6 +13,7 @@ mod index;
 mod metrics;
 mod operators;
 mod state;
+mod watched;
 mod written;
 
 use std::sync::atomic::{AtomicU64, Ordering};

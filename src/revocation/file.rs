@@ -3,52 +3,16 @@
 //! By its state and not by notifications of the kernel: those are lost on network folders, and see nothing of a
 //! Kubernetes ConfigMap, whose files are links that are replaced far up.
 
-use std::fs::Metadata;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use shapegate_core::time::{Monotonic, UnixMillis};
 
+use super::watched::{Complaint, LOOK_INTERVAL, Look};
 use super::{Revocations, Source};
 use crate::clock::Clock;
 use crate::config::yaml::FILE_BYTES_MAX;
 use crate::config::{Machine, RevocationFile, Surroundings as _, revocations_of};
-
-/// How often the file is looked at.
-const LOOK_INTERVAL: Duration = Duration::from_millis(250);
-/// A file that was written so short a time ago may be written again without looking different: file systems count
-/// time in steps of their own.
-const YOUNG: Duration = Duration::from_secs(2);
-/// How often a failure that lasts is told.
-const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
-
-/// What a file looks like from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Look {
-    device: u64,
-    inode: u64,
-    size: u64,
-    written: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Look {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            written: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-
-    fn is_young(&self, now: UnixMillis) -> bool {
-        UnixMillis::from_seconds(self.changed.0).until(now) < YOUNG
-    }
-}
 
 /// Follows a file of revocations for ever. A file that is broken or gone changes nothing: what it said holds on.
 pub async fn follow(revocations: &Revocations, file: &RevocationFile, clock: &dyn Clock) {
@@ -57,7 +21,7 @@ pub async fn follow(revocations: &Revocations, file: &RevocationFile, clock: &dy
         look: None,
         content: None,
         fault: None,
-        complained: None,
+        complaint: Complaint::default(),
     };
     loop {
         follower.look(revocations, clock).await;
@@ -74,7 +38,7 @@ struct Follower {
     content: Option<Vec<u8>>,
     /// What is wrong with it.
     fault: Option<String>,
-    complained: Option<Monotonic>,
+    complaint: Complaint,
 }
 
 impl Follower {
@@ -105,7 +69,7 @@ impl Follower {
 
     fn recover(&mut self, revocations: &Revocations) {
         revocations.metrics().file_failed.set(0);
-        if self.complained.take().is_some() {
+        if self.complaint.is_settled() {
             log::info!("the file of revocations {} is right again", self.path.display());
         }
     }
@@ -126,9 +90,7 @@ impl Follower {
     /// Says that what was there before is still in force, at once and then now and then.
     fn complain(&mut self, why: &str, revocations: &Revocations, now: Monotonic) {
         revocations.metrics().file_failed.set(1);
-        let is_due = |said: Monotonic| said.plus(COMPLAINT_INTERVAL) <= now;
-        if self.complained.is_none_or(is_due) {
-            self.complained = Some(now);
+        if self.complaint.is_due(now) {
             let path = self.path.display();
             log::error!("the file of revocations {path} is not taken, and what it said before stays: {why}");
         }

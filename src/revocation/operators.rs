@@ -4,23 +4,18 @@
 //! the disk is full or slow, is in force all the same, and written as soon as that is possible.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use shapegate_core::time::Monotonic;
 
 use super::state::{Changed, Changes, Entries, StateError, StateFile};
+use super::watched::{Complaint, LOOK_INTERVAL, Look};
 use super::{Entry, Full, Name, Revocations, Source};
 use crate::clock::Clock;
 
-/// How often the state file is looked at, and what is not in it is tried again.
-const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// How long whoever revokes waits to hear that it is kept.
 const KEEP_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often a failure that lasts is told.
-const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What operators revoke at this process.
 pub struct Operators {
@@ -38,15 +33,14 @@ struct Known {
     kept: Arc<Entries>,
     /// What is to become of it.
     pending: Changes,
-    complained: Option<Monotonic>,
+    complaint: Complaint,
 }
 
 impl Known {
     /// What is in force.
     fn all(&self) -> impl Iterator<Item = &Entry> {
-        let changed = |name: &&Name| !self.pending.contains_key(*name);
-        let kept = self.kept.keys().filter(changed);
-        let kept = kept.filter_map(|name| self.kept.get(name));
+        let kept = self.kept.values();
+        let kept = kept.filter(|entry| !self.pending.contains_key(&entry.name));
         kept.chain(self.pending.values().flatten())
     }
 }
@@ -248,7 +242,7 @@ impl Operators {
         }
         if known.pending.is_empty() {
             self.revocations.metrics().state_failed.set(0);
-            if known.complained.take().is_some() {
+            if known.complaint.is_settled() {
                 log::info!("all revocations are kept again");
             }
         }
@@ -274,9 +268,7 @@ impl Operators {
 
     fn complain(&self, known: &mut Known, error: &StateError, now: Monotonic) {
         self.revocations.metrics().state_failed.set(1);
-        let is_due = |said: Monotonic| said.plus(COMPLAINT_INTERVAL) <= now;
-        if known.complained.is_none_or(is_due) {
-            known.complained = Some(now);
+        if known.complaint.is_due(now) {
             log::error!(
                 "revocations are in force here and not kept: a restart would forget {} changes. {error}",
                 known.pending.len()
@@ -287,23 +279,5 @@ impl Operators {
     /// A panic while the lock was held left nothing half done.
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What a file looks like from outside. Every change is another file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Look {
-    inode: u64,
-    size: u64,
-    changed: (i64, i64),
-}
-
-impl Look {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            inode: metadata.ino(),
-            size: metadata.size(),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
     }
 }
