@@ -185,11 +185,12 @@ impl Requests {
             Err(error) => error,
         };
         let failed = self.gateway.answer_failure(&mut session, &error, &mut ctx).await;
-        let over = self.failed(&error, &ctx, Sent::to(&session));
+        self.failed(&error, &ctx, Sent::to(&session));
         if failed.can_reuse_downstream {
-            return Served::finished(finish(&mut session).await);
+            Served::finished(finish(&mut session).await)
+        } else {
+            Served::Over
         }
-        Served::finished(over)
     }
 
     /// Serves a request of any kind as Pingora does.
@@ -227,27 +228,30 @@ impl Requests {
         }
         let mut session = match client.into_session().await {
             Ok(session) => session,
-            Err(error) => return self.failed(&error, ctx, Sent::default()),
+            Err(error) => {
+                self.failed(&error, ctx, Sent::default());
+                return None;
+            }
         };
         let reply = Reply::to(ctx, self.gateway.state());
         let written = wait.finish(&mut session, began, &reply).await;
         let sent = Sent::to(&session);
         if let Err(error) = written {
-            return self.failed(&error, ctx, sent);
+            self.failed(&error, ctx, sent);
+            return None;
         }
         self.gateway.note_done(ctx, sent);
         finish(&mut session).await
     }
 
-    /// Ends a connection whose answer cannot be ended.
-    fn failed(&self, error: &Error, ctx: &RequestContext, sent: Sent) -> Option<Terms> {
+    /// Tells of a request that failed.
+    fn failed(&self, error: &Error, ctx: &RequestContext, sent: Sent) {
         told::failed(ctx, error);
         self.gateway.note_done(ctx, sent);
         if error.esource() != &ErrorSource::Downstream {
             let id = ctx.request_id.to_str().unwrap_or_default();
             log::warn!("request {id}: the answer was broken off: {error}");
         }
-        None
     }
 }
 
