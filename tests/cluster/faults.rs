@@ -9,8 +9,8 @@ use shapegate::cluster::{Standing, Told};
 use tokio::net::TcpListener;
 
 use crate::gateways::{
-    TARGET, apart, asks, cluster, denied, denies, gateway, metric, revoke, settings, subject, take_back,
-    together, two,
+    TARGET, apart, asks, cluster, denied, denies, documented_user, gateway, metric, revoke, settings,
+    subject, take_back, together, two,
 };
 use crate::place::users;
 use crate::support::gateway::{Gateway, origin};
@@ -292,11 +292,7 @@ async fn a_connection_by_tls_is_made_to_who_has_the_right_certificate_alone() {
 #[tokio::test]
 async fn a_user_who_may_do_what_is_documented_and_no_more_is_enough() {
     let redis = Redis::start().await;
-    let documented = std::fs::read_to_string("docs/operations.md").unwrap();
-    let line = documented
-        .lines()
-        .find(|line| line.starts_with("ACL SETUSER"))
-        .unwrap();
+    let line = documented_user();
     let words: Vec<&str> = line.split(' ').collect();
     let () = redis.ask(&words).await;
     let text = format!(

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use shapegate::cluster::{Standing, Told};
 use shapegate::config::{ClusterSettings, RedisUrl};
-use shapegate::revocation::{Entry, Kind, Name, Source};
+use shapegate::revocation::{Entry, Kind, Source};
 
 use crate::place::users;
 use crate::support::gateway::Gateway;
 use crate::support::patience::until;
 use crate::support::redis::Redis;
+pub use crate::support::revocation::entry;
 use crate::support::token::member;
 
 pub const TARGET: &str = "/api/shapes/users?offset=-1";
@@ -54,20 +55,6 @@ pub async fn apart(gateway: &Gateway) {
 async fn standing(gateway: &Gateway, wanted: Standing) {
     let what = format!("the cluster is {wanted:?}");
     until(&what, || gateway.state.cluster.standing() == wanted).await;
-}
-
-pub fn entry(kind: Kind, value: &str) -> Entry {
-    Entry {
-        name: Name {
-            kind,
-            value: value.into(),
-            tenant: None,
-            issuer: None,
-        },
-        expires: None,
-        issued_before: None,
-        reason: None,
-    }
 }
 
 pub fn subject(value: &str) -> Entry {
@@ -121,4 +108,12 @@ pub fn metric(gateway: &Gateway, name: &str) -> Option<f64> {
 
 pub async fn standing_alone(gateway: &Gateway) {
     standing(gateway, Standing::Alone).await;
+}
+
+/// The command that makes the user whom the documentation gives to gateways.
+pub fn documented_user() -> String {
+    let documented = std::fs::read_to_string("docs/operations.md").unwrap();
+    let mut lines = documented.lines();
+    let line = lines.find(|line| line.starts_with("ACL SETUSER"));
+    line.unwrap().to_owned()
 }

@@ -7,7 +7,7 @@ use shapegate::breaker::PAUSE_MIN;
 use shapegate::clock::ManualClock;
 use shapegate_core::time::UnixMillis;
 
-use crate::gateways::{TARGET, apart, asks, metric, settings, together};
+use crate::gateways::{TARGET, apart, asks, documented_user, metric, settings, together};
 use crate::place::users;
 use crate::support::gateway::{Gateway, origin};
 use crate::support::redis::Redis;
@@ -209,11 +209,7 @@ async fn without_redis_each_gateway_counts_for_itself() {
 async fn a_redis_that_gives_no_rates_is_left_alone_and_told_of_and_nobody_is_refused_for_it() {
     let redis = Redis::start().await;
     // Whoever set up its user forgot the keys of rates.
-    let documented = std::fs::read_to_string("docs/operations.md").unwrap();
-    let line = documented
-        .lines()
-        .find(|line| line.starts_with("ACL SETUSER"))
-        .unwrap();
+    let line = documented_user();
     let forgetful = line.replace("~shapegate:*", "~shapegate:revocations ~shapegate:changes");
     assert_ne!(forgetful, line);
     let () = redis.ask(&forgetful.split(' ').collect::<Vec<_>>()).await;

@@ -13,15 +13,7 @@ fn example(name: &str) -> String {
 
 #[test]
 fn every_example_is_right_and_compiles() {
-    let given = Given::new()
-        .variable("SHAPEGATE_DEMO_ELECTRIC_URL", "http://127.0.0.1:3001")
-        .variable("SHAPEGATE_DEMO_ELECTRIC_SECRET", "demo")
-        .variable("SHAPEGATE_DEMO_JWT_SECRET", "0123456789abcdef0123456789abcdef")
-        .variable("OTLP_AUTHORIZATION", "Bearer 0123456789abcdef")
-        .variable("REDIS_URL", "rediss://:secret@redis.internal:6379/0")
-        .variable("SHAPEGATE_ADMIN_TOKEN", "0123456789abcdef0123456789abcdef")
-        .variable("AUTH_SECRET", "0123456789abcdef0123456789abcdef")
-        .variable("DATABASE_URL", "postgres://shapegate@127.0.0.1/app")
+    let given = Given::with_what_examples_name()
         .file("/etc/gatekeeper.pem", &private_key(SigningAlgorithm::Es256))
         .file("/etc/gatekeeper-jwks.json", PUBLIC_KEYS);
     let folder = std::fs::read_dir(format!("{}/conf", env!("CARGO_MANIFEST_DIR"))).unwrap();

@@ -22,6 +22,19 @@ pub(crate) struct Given {
 }
 
 impl Given {
+    /// With the variables that the examples in `conf` name.
+    pub(crate) fn with_what_examples_name() -> Self {
+        Self::new()
+            .variable("SHAPEGATE_DEMO_ELECTRIC_URL", "http://127.0.0.1:3001")
+            .variable("SHAPEGATE_DEMO_ELECTRIC_SECRET", "demo")
+            .variable("SHAPEGATE_DEMO_JWT_SECRET", "0123456789abcdef0123456789abcdef")
+            .variable("OTLP_AUTHORIZATION", "Bearer 0123456789abcdef")
+            .variable("REDIS_URL", "rediss://:secret@redis.internal:6379/0")
+            .variable("SHAPEGATE_ADMIN_TOKEN", "0123456789abcdef0123456789abcdef")
+            .variable("AUTH_SECRET", "0123456789abcdef0123456789abcdef")
+            .variable("DATABASE_URL", "postgres://shapegate@127.0.0.1/app")
+    }
+
     pub(crate) fn new() -> Self {
         SECRETS.into_iter().fold(Self::default(), |given, (name, value)| {
             given.variable(name, value)

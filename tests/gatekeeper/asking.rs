@@ -130,7 +130,7 @@ async fn head_and_subsets_are_served_and_nothing_is_deleted() {
     let config = world.mint("users", &member(1), None).await;
     let target = |position: &str| format!("{PATH}?{position}&{}", config.query());
     let head = request("HEAD", &target("offset=-1"), Some(config.token()), &[], "");
-    let answer = world.gateway.connect().await.ask_head("HEAD", head).await;
+    let answer = world.gateway.connect().await.ask_as("HEAD", head).await;
     assert_eq!(answer.status, 200);
     assert!(
         answer.header("electric-handle").unwrap().contains('~'),

@@ -1,26 +1,16 @@
 //! Shape tokens are revoked as users' tokens are, and with those that they were minted for.
 
 use serde_json::json;
-use shapegate::revocation::{Entry, Kind, Name, Source};
+use shapegate::revocation::{Kind, Source};
 
 use crate::support::gateway::get;
 use crate::support::patience::{soon, until};
+use crate::support::revocation::entry;
 use crate::support::token::{self, member};
 use crate::world::{PATH, World};
 
 fn revoke(world: &World, kind: Kind, value: &str) {
-    let name = Name {
-        kind,
-        value: value.into(),
-        tenant: None,
-        issuer: None,
-    };
-    let entry = Entry {
-        name,
-        expires: None,
-        issued_before: None,
-        reason: None,
-    };
+    let entry = entry(kind, value);
     let state = &world.gateway.state;
     let now = state.clock.now().wall;
     state.revocations.replace(Source::Admin, [entry], now).unwrap();

@@ -4,13 +4,14 @@ use std::fs;
 
 use serde_json::{Value, json};
 use shapegate::journal::QUEUE_LINES;
-use shapegate::revocation::{Entry, Kind, Name, Source};
+use shapegate::revocation::{Kind, Source};
 
 use crate::journal::{Logged, SHAPES, lines};
 use crate::program::Setup;
 use crate::support::gateway::{Gateway, get};
 use crate::support::patience::{soon, until};
 use crate::support::raw::Raw;
+use crate::support::revocation::entry;
 use crate::support::token::{IDENTITY, ISSUER, member, now, token};
 
 /// A line without what differs from run to run.
@@ -156,17 +157,7 @@ async fn many_waits_that_end_together_do_not_flood_the_log() {
     let logged = Logged::start("").await;
     let mut clients = waiting(&logged, 60).await;
     let state = &logged.gateway.state;
-    let entry = Entry {
-        name: Name {
-            kind: Kind::Subject,
-            value: "user_of_1".into(),
-            tenant: None,
-            issuer: None,
-        },
-        expires: None,
-        issued_before: None,
-        reason: None,
-    };
+    let entry = entry(Kind::Subject, "user_of_1");
     let now = state.clock.now().wall;
     state.revocations.add(Source::Admin, vec![entry], now).unwrap();
     for client in &mut clients {

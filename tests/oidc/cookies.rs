@@ -36,7 +36,7 @@ async fn start() -> Gateway {
 async fn ask(gateway: &Gateway, method: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     gateway.origin.forget_received();
     let bytes = request(method, TARGET, None, headers, body);
-    soon(gateway.connect().await.ask_head(method, bytes)).await
+    soon(gateway.connect().await.ask_as(method, bytes)).await
 }
 
 fn cookie() -> String {

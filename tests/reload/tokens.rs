@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 use shapegate::clock::SystemClock;
-use shapegate::revocation::{Entry, Kind, Name, Source};
+use shapegate::revocation::{Kind, Source};
 
 use crate::support::gateway::{Gateway, origin, request};
+use crate::support::revocation::entry;
 use crate::support::token;
 
 const TARGET: &str = "/api/shapes/users?offset=-1";
@@ -55,13 +56,7 @@ impl World {
 
     /// How many signatures were checked since the last change.
     fn checked(&self) -> u64 {
-        let loaded = self.gateway.state.loaded();
-        loaded
-            .snapshot
-            .tenant("default")
-            .unwrap()
-            .identity()
-            .signatures_checked()
+        self.gateway.signatures_checked()
     }
 }
 
@@ -205,18 +200,7 @@ async fn what_may_carry_a_token_is_asked_each_time_whatever_is_remembered_of_it(
 async fn a_token_that_is_revoked_stays_so_through_reloads() {
     let same = method(KEY, "");
     let world = World::knowing(&same).await;
-    let name = Name {
-        kind: Kind::Subject,
-        value: "user_1".into(),
-        tenant: None,
-        issuer: None,
-    };
-    let entry = Entry {
-        name,
-        expires: None,
-        issued_before: None,
-        reason: None,
-    };
+    let entry = entry(Kind::Subject, "user_1");
     let state = &world.gateway.state;
     let now = state.clock.now().wall;
     state.revocations.add(Source::Admin, vec![entry], now).unwrap();

@@ -155,6 +155,13 @@ impl Gateway {
         received.remove(0)
     }
 
+    /// How many signatures were checked by the one tenant there is, as it is configured now.
+    pub fn signatures_checked(&self) -> u64 {
+        let loaded = self.state.loaded();
+        let tenant = loaded.snapshot.tenant("default").expect("the one tenant");
+        tenant.identity().signatures_checked()
+    }
+
     /// Asserts that nothing reached the stand-in.
     pub fn received_nothing(&self) {
         assert_eq!(self.origin.received(), [], "nothing may reach the upstream");

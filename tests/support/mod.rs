@@ -18,6 +18,7 @@ pub mod postgres;
 pub mod process;
 pub mod raw;
 pub mod redis;
+pub mod revocation;
 pub mod scripted;
 pub mod token;
 

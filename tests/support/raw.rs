@@ -87,15 +87,6 @@ impl Raw {
         self.head().await.expect("an answer")
     }
 
-    /// Asks by a method to which an answer may have no body.
-    pub async fn ask_head(&mut self, method: &str, bytes: impl AsRef<[u8]>) -> Answer {
-        if method != "HEAD" {
-            return self.ask(bytes).await;
-        }
-        self.send(bytes).await;
-        self.head().await.expect("an answer")
-    }
-
     /// Whether the other side has closed, waiting for it.
     pub async fn is_closed(&mut self) -> bool {
         self.buffer.is_empty() && !self.fill().await

@@ -36,12 +36,7 @@ async fn a_snapshot_is_a_request_with_the_one_upstream_as_its_part() {
     let answer = world.get(USERS, Some(&member(1))).await;
     assert_eq!(answer.status, 200);
     let port = world.gateway.origin.address().port().to_string();
-    let traceparent = world
-        .gateway
-        .received_one()
-        .header("traceparent")
-        .unwrap()
-        .to_owned();
+    let traceparent = world.received_traceparent();
     let spans = world.spans().await;
     let (server, client) = (only(&spans, "server"), only(&spans, "client"));
     assert_eq!(spans.len(), 2, "{spans:#?}");
@@ -159,12 +154,7 @@ async fn a_head_goes_upstream_as_a_part_of_its_trace_too() {
     let bytes = request("HEAD", USERS, Some(&admin()), &[], "");
     let answer = world.gateway.connect().await.ask_as("HEAD", bytes).await;
     assert_eq!(answer.status, 200);
-    let traceparent = world
-        .gateway
-        .received_one()
-        .header("traceparent")
-        .unwrap()
-        .to_owned();
+    let traceparent = world.received_traceparent();
     let spans = world.spans().await;
     let (server, client) = (only(&spans, "server"), only(&spans, "client"));
     assert_eq!(

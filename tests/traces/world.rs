@@ -107,20 +107,27 @@ impl World {
         spans
     }
 
-    /// How many spans came to this.
-    pub fn counted(&self, outcome: &str) -> u64 {
-        let text = self.gateway.state.metrics.render().unwrap();
-        let name = format!("shapegate_trace_spans_total{{outcome=\"{outcome}\"}} ");
-        let line = text.lines().find_map(|line| line.strip_prefix(&*name));
-        line.unwrap_or_else(|| panic!("no {name} in\n{text}"))
-            .parse()
-            .unwrap()
+    /// The `traceparent` of the one request that the stand-in received.
+    pub fn received_traceparent(&self) -> String {
+        let received = self.gateway.received_one();
+        received.header("traceparent").unwrap().to_owned()
     }
 
+    /// How many spans came to this.
+    pub fn counted(&self, outcome: &str) -> u64 {
+        self.metric(&format!("shapegate_trace_spans_total{{outcome=\"{outcome}\"}} "))
+    }
+
+    /// How many exports came to this.
     pub fn exports_counted(&self, outcome: &str) -> u64 {
+        self.metric(&format!(
+            "shapegate_trace_exports_total{{outcome=\"{outcome}\"}} "
+        ))
+    }
+
+    fn metric(&self, name: &str) -> u64 {
         let text = self.gateway.state.metrics.render().unwrap();
-        let name = format!("shapegate_trace_exports_total{{outcome=\"{outcome}\"}} ");
-        let line = text.lines().find_map(|line| line.strip_prefix(&*name));
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
         line.unwrap_or_else(|| panic!("no {name} in\n{text}"))
             .parse()
             .unwrap()

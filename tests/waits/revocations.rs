@@ -1,7 +1,7 @@
 //! A credential that is revoked while its holder waits, reads, or comes again.
 
 use serde_json::json;
-use shapegate::revocation::{Entry, Kind, Name, Source};
+use shapegate::revocation::{Entry, Kind, Source};
 use shapegate_core::time::UnixMillis;
 
 use crate::place::{
@@ -9,23 +9,10 @@ use crate::place::{
 };
 use crate::support::gateway::{Gateway, get, request};
 use crate::support::patience::{soon, until};
+use crate::support::revocation::entry;
 use crate::support::token::{self, admin, member};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
-
-fn entry(kind: Kind, value: &str) -> Entry {
-    Entry {
-        name: Name {
-            kind,
-            value: value.into(),
-            tenant: None,
-            issuer: None,
-        },
-        expires: None,
-        issued_before: None,
-        reason: None,
-    }
-}
 
 fn revoke(gateway: &Gateway, entry: Entry) {
     let now = gateway.state.clock.now().wall;

@@ -70,15 +70,7 @@ static GIVEN: LazyLock<Given> = LazyLock::new(|| given(&read("tests/config/schem
 fn given(keys: &str) -> Given {
     let tls = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let private = private_key(SigningAlgorithm::Es256);
-    Given::new()
-        .variable("SHAPEGATE_DEMO_ELECTRIC_URL", "http://127.0.0.1:3001")
-        .variable("SHAPEGATE_DEMO_ELECTRIC_SECRET", "demo")
-        .variable("SHAPEGATE_DEMO_JWT_SECRET", "0123456789abcdef0123456789abcdef")
-        .variable("OTLP_AUTHORIZATION", "Bearer 0123456789abcdef")
-        .variable("REDIS_URL", "rediss://:secret@redis.internal:6379/0")
-        .variable("SHAPEGATE_ADMIN_TOKEN", "0123456789abcdef0123456789abcdef")
-        .variable("AUTH_SECRET", "0123456789abcdef0123456789abcdef")
-        .variable("DATABASE_URL", "postgres://shapegate@127.0.0.1/app")
+    Given::with_what_examples_name()
         .variable(
             "JWT_SECRET_BASE64",
             "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
