@@ -103,6 +103,8 @@ pub struct Admitted {
     pub credential: Option<Arc<Credential>>,
     /// The epoch of revocations that it was admitted in.
     pub epoch: u64,
+    /// When it was permitted.
+    pub now: Now,
 }
 
 impl Admitted {
@@ -205,7 +207,7 @@ async fn shapes(
     let shape = endpoint.choose(&asked)?;
     ctx.told.at(shape.counts(tenant.id(), &state.metrics));
     let trace = ctx.told.trace.clone();
-    let (identity, now) = identify::for_shape(state, tenant, shape, head, now, &trace).await?;
+    let (identity, mut now) = identify::for_shape(state, tenant, shape, head, now, &trace).await?;
     ctx.credential = identity.as_deref().map(Identity::credential).cloned();
     require_identity(shape, identity.as_deref())?;
     let asker = Asker::of(tenant.id(), identity.as_deref(), ctx.address);
@@ -215,6 +217,7 @@ async fn shapes(
         let reading = body::read(session, state.body_limits, &*state.clock);
         let read = Box::pin(reading).await?;
         asked.take_body(&read)?;
+        now = state.clock.now();
     }
     let head = session.req_header();
     let asking = Asking {
@@ -224,7 +227,7 @@ async fn shapes(
         now,
         trace: &trace,
     };
-    let allowed = decide(state, loaded, shape, &asking, &asked).await?;
+    let (allowed, now) = decide(state, loaded, shape, &asking, &asked).await?;
     // What an authoriser says ends with its time, and a shared cache would keep it longer.
     let audience = if shape.policy().is_public() && !shape.policy().consults() {
         Audience::Public
@@ -235,6 +238,7 @@ async fn shapes(
         asker,
         audience,
         shares: shape.shares(),
+        now,
     };
     let mut admission = permit(state, tenant, serving, &allowed, asked, head, ctx).await?;
     if let (Admission::Held(admitted), Some(identity)) = (&mut admission, &identity) {
@@ -253,7 +257,7 @@ async fn permit(
     head: &RequestHeader,
     ctx: &RequestContext,
 ) -> Result<Admission, Refusal> {
-    match allowed.permit(asked, state.clock.now()) {
+    match allowed.permit(asked, serving.now) {
         Ok(permit) => {
             if permit.subset().is_some() {
                 require_confined_subsets(state, tenant.upstream()).await?;

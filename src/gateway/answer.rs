@@ -86,6 +86,12 @@ impl<'a> Reply<'a> {
         self.told
     }
 
+    /// An upstream's answer is passed on, and begins now.
+    fn passes_on(&self, status: u16) {
+        let now = || self.clock.now().monotonic;
+        self.told.passes_on(status, self.metrics, now);
+    }
+
     /// Writes what is on every answer: the request's id and the page's grant.
     fn finish(&self, headers: &mut HeaderMap) {
         headers.insert(&X_REQUEST_ID, self.request_id.clone());
@@ -112,6 +118,7 @@ pub fn relabel(
     if !bodyless && !headers.contains_key(header::CONTENT_LENGTH) {
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
+    reply.passes_on(status);
     label(&mut headers, status, admitted, text("cache-control"), reply);
     Ok(with_status(status, headers))
 }
@@ -193,7 +200,6 @@ fn label(
     if admitted.request.is_sse() {
         headers.insert(&X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     }
-    reply.told.passes_on(status, reply.clock, reply.metrics);
     reply.finish(headers);
 }
 

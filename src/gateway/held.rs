@@ -93,7 +93,7 @@ pub async fn ask(state: &State, admitted: Box<Admitted>) -> Result<Taken, Refusa
     } else {
         None
     };
-    let now = state.clock.now();
+    let now = admitted.now;
     if let Some(stored) = state.hub.fresh(&admitted.wanted(now), now.monotonic) {
         return Ok(Taken::Kept(admitted, stored, now));
     }

@@ -143,10 +143,10 @@ impl Told {
         }
     }
 
-    /// An upstream's answer is passed on, and begins.
-    pub fn passes_on(&self, status: u16, clock: &dyn Clock, metrics: &Metrics) {
+    /// An upstream's answer is passed on, and begins at the moment that `now` tells.
+    pub fn passes_on(&self, status: u16, metrics: &Metrics, now: impl FnOnce() -> Monotonic) {
         if let Some(since) = self.snapshot_since.filter(|_| status == 200) {
-            let took = since.until(clock.now().monotonic);
+            let took = since.until(now());
             metrics.snapshot_first_byte.observe(took.as_secs_f64());
         }
     }

@@ -97,6 +97,6 @@ async fn judge_again(
         now,
         trace,
     };
-    let allowed = decide(state, loaded, shape, &asking, &asked).await?;
+    let (allowed, _) = decide(state, loaded, shape, &asking, &asked).await?;
     Ok((allowed, Arc::clone(tenant)))
 }

@@ -8,6 +8,7 @@ use shapegate_core::answer::{Audience, Expected, if_none_match_for_upstream};
 use shapegate_core::code::Refusal;
 use shapegate_core::permit::Permit;
 use shapegate_core::request::Verb;
+use shapegate_core::time::Now;
 use shapegate_core::upstream::UpstreamRequest;
 
 use super::{Admission, Admitted};
@@ -17,13 +18,15 @@ use crate::limits::Asker;
 use crate::tenant::Tenant;
 use crate::traces::tracestate;
 
-/// How a route is served, whoever asks.
+/// How what was decided is served.
 pub(super) struct Serving {
     /// Who asks, as far as that is counted.
     pub(super) asker: Asker,
     pub(super) audience: Audience,
     /// Whether reads of it go through the hub.
     pub(super) shares: bool,
+    /// When it was decided.
+    pub(super) now: Now,
 }
 
 /// Builds what goes upstream, from the permit alone.
@@ -56,6 +59,7 @@ pub(super) fn build(
         ended: None,
         credential: ctx.credential.clone(),
         epoch: ctx.epoch,
+        now: serving.now,
         audience: serving.audience,
         asker: serving.asker,
         reads_cookies: tenant.identity().reads_cookies(),

@@ -34,14 +34,15 @@ pub(super) struct Asking<'a> {
     pub(super) trace: &'a Trace,
 }
 
-/// Decides, or remembers having decided: what authorisers say is gathered only where nothing is remembered.
+/// Decides, or remembers having decided: what authorisers say is gathered only where nothing is remembered. Says when
+/// that was, too.
 pub(super) async fn decide(
     state: &State,
     loaded: &Loaded,
     shape: &ServedShape,
     asking: &Asking<'_>,
     asked: &Asked,
-) -> Result<Arc<Allowed>, Refusal> {
+) -> Result<(Arc<Allowed>, Now), Refusal> {
     let headers = RequestHeaders(&asking.head.headers);
     let request = RequestFacts {
         method: asking.head.method.as_str(),
@@ -55,7 +56,7 @@ pub(super) async fn decide(
     if let Some(allowed) = key.as_ref().and_then(|key| loaded.decisions.get(key))
         && !allowed.until().is_some_and(|until| until.is_over(asking.now))
     {
-        return Ok(allowed);
+        return Ok((allowed, asking.now));
     }
     let (gathered, now) = if policy.consults() {
         let facts = gather(state, shape, asking, &request, asked);
@@ -68,7 +69,7 @@ pub(super) async fn decide(
     if let Some(key) = key {
         loaded.decisions.insert(key, Arc::clone(&allowed));
     }
-    Ok(allowed)
+    Ok((allowed, now))
 }
 
 async fn gather(

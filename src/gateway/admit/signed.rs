@@ -51,6 +51,7 @@ pub(super) async fn admit(
         asker,
         audience: Audience::Private,
         shares: true,
+        now: state.clock.now(),
     };
     permit(state, tenant, serving, &allowed, asked, head, ctx).await
 }

@@ -31,9 +31,6 @@ pub fn shared(
     reply: &Reply<'_>,
 ) -> ResponseHeader {
     reply.told.hub(outcome(source));
-    if source != Source::Kept {
-        reply.told.upstream_said(shared.status().as_u16());
-    }
     let condition = admitted.along.if_none_match.as_ref();
     let not_modified = shared.status() == StatusCode::OK && shared.is_named_by(condition);
     let status = if not_modified {
@@ -41,6 +38,10 @@ pub fn shared(
     } else {
         shared.status()
     };
+    if source != Source::Kept {
+        reply.told.upstream_said(shared.status().as_u16());
+        reply.passes_on(status.as_u16());
+    }
     let mut headers = passed(shared, not_modified, admitted);
     if !is_bodyless_status(status) && !headers.contains_key(header::CONTENT_LENGTH) {
         match length.filter(|_| admitted.expected.verb != Verb::Head) {
@@ -117,6 +118,9 @@ pub async fn kept(
     reply: &Reply<'_>,
 ) -> Written {
     let mut head = shared(&stored.head, Some(stored.length), Source::Kept, admitted, reply);
+    reply
+        .told
+        .passes_on(head.status.as_u16(), reply.metrics, || now.monotonic);
     let age = HeaderValue::from(stored.head.age(now.monotonic).as_secs());
     head.insert_header(header::AGE, age)?;
     if reply.tells_source {
