@@ -34,6 +34,8 @@ pub struct Directory {
 /// Places by what a path begins with.
 #[derive(Default)]
 struct Prefixes {
+    /// Whatever no prefix here begins.
+    root: Option<Place>,
     places: HashMap<Arc<str>, Place>,
     /// The numbers of segments that prefixes here have.
     lengths: Vec<usize>,
@@ -120,50 +122,69 @@ impl Directory {
 
     /// What stands where a request goes. `host` is as the request has it, with or without a port.
     pub fn find(&self, host: Option<&str>, path: &str) -> Option<&Place> {
-        let named = host.map(normal).and_then(|host| {
-            let exact = self.exact.get(&*host).and_then(|prefixes| prefixes.find(path));
-            exact.or_else(|| {
-                let (_, parent) = host.split_once('.').filter(|(label, _)| is_label(label))?;
-                self.wildcard.get(parent)?.find(path)
-            })
-        });
-        let found = named.or_else(|| self.every.find(path));
+        let named = host.filter(|_| self.tells_hosts());
+        let found = named.and_then(|host| self.find_at(&normal(host), path));
+        let found = found.or_else(|| self.every.find(path));
         found.or_else(|| self.unserved.as_ref()?.find(host, path))
+    }
+
+    fn tells_hosts(&self) -> bool {
+        !(self.exact.is_empty() && self.wildcard.is_empty())
+    }
+
+    fn find_at(&self, host: &str, path: &str) -> Option<&Place> {
+        let exact = self.exact.get(host).and_then(|prefixes| prefixes.find(path));
+        exact.or_else(|| {
+            let (_, parent) = host.split_once('.').filter(|(label, _)| is_label(label))?;
+            self.wildcard.get(parent)?.find(path)
+        })
     }
 }
 
 impl Prefixes {
     fn add(&mut self, prefix: &Arc<str>, place: Place) {
-        let length = prefix.matches('/').count();
-        if !self.lengths.contains(&length) {
-            self.lengths.push(length);
+        let segments = prefix.matches('/').count();
+        if segments == 0 {
+            self.root = Some(place.beside(self.root.take()));
+            return;
         }
-        match (self.places.get_mut(prefix), place) {
-            (Some(Place::Group(group)), Place::Group(more)) => {
+        if !self.lengths.contains(&segments) {
+            self.lengths.push(segments);
+        }
+        let there = self.places.remove(prefix);
+        self.places.insert(Arc::clone(prefix), place.beside(there));
+    }
+
+    fn find(&self, path: &str) -> Option<&Place> {
+        let mut lengths = self.lengths.iter();
+        let longer = lengths.find_map(|length| self.places.get(beginning(path, *length)?));
+        longer.or(self.root.as_ref())
+    }
+}
+
+impl Place {
+    /// What stands where there was something already: groups become one.
+    fn beside(self, there: Option<Self>) -> Self {
+        match (there, self) {
+            (Some(Self::Group(mut group)), Self::Group(more)) => {
                 for (value, entry) in more.by_value {
                     group.by_value.entry(value).or_insert(entry);
                 }
                 group.served.extend(more.served);
+                Self::Group(group)
             }
-            (Some(Place::One(Entry::Served(_))), Place::Group(unserved)) if unserved.served.is_empty() => {}
-            (_, place) => {
-                self.places.insert(Arc::clone(prefix), place);
+            (Some(served @ Self::One(Entry::Served(_))), Self::Group(unserved))
+                if unserved.served.is_empty() =>
+            {
+                served
             }
+            (_, place) => place,
         }
-    }
-
-    fn find(&self, path: &str) -> Option<&Place> {
-        self.lengths
-            .iter()
-            .find_map(|length| self.places.get(beginning(path, *length)?))
     }
 }
 
 /// A path's first segments, if more follow.
 fn beginning(path: &str, segments: usize) -> Option<&str> {
-    if segments == 0 {
-        return Some("");
-    }
     let (end, _) = path.match_indices('/').nth(segments)?;
     path.get(..end)
 }
@@ -187,7 +208,6 @@ mod tests {
 
     #[test]
     fn a_beginning_is_whole_segments_with_more_behind() {
-        assert_eq!(beginning("/a/b/c", 0), Some(""));
         assert_eq!(beginning("/a/b/c", 1), Some("/a"));
         assert_eq!(beginning("/a/b/c", 2), Some("/a/b"));
         assert_eq!(beginning("/a/b/c", 3), None);
