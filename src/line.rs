@@ -30,7 +30,14 @@ const START_BYTES: usize = 4096;
 
 /// A connection. Its clones are the same connection, which is closed with the last of them.
 #[derive(Clone)]
-pub struct Line(Arc<Mutex<Inner>>);
+pub struct Line(Arc<Shared>);
+
+struct Shared {
+    /// What each session asks for, and never changes.
+    ssl: Option<Arc<SslDigest>>,
+    socket: Option<Arc<SocketDigest>>,
+    inner: Mutex<Inner>,
+}
 
 struct Inner {
     stream: Stream,
@@ -42,11 +49,15 @@ struct Inner {
 impl Line {
     /// The connection that `stream` is.
     pub fn new(stream: Stream) -> Self {
-        Self(Arc::new(Mutex::new(Inner {
-            stream,
-            unsent: Vec::new(),
-            taken: 0,
-        })))
+        Self(Arc::new(Shared {
+            ssl: stream.get_ssl_digest(),
+            socket: stream.get_socket_digest(),
+            inner: Mutex::new(Inner {
+                stream,
+                unsent: Vec::new(),
+                taken: 0,
+            }),
+        }))
     }
 
     /// The connection of a session, if it is one of these.
@@ -97,7 +108,7 @@ impl Line {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -197,7 +208,7 @@ impl UniqueID for Line {
 
 impl Ssl for Line {
     fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.lock().stream.get_ssl_digest()
+        self.0.ssl.clone()
     }
 
     fn selected_alpn_proto(&self) -> Option<ALPN> {
@@ -206,8 +217,9 @@ impl Ssl for Line {
 }
 
 impl GetTimingDigest for Line {
+    /// None: nobody asks here when a connection was made, and each session would take a list of it.
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.lock().stream.get_timing_digest()
+        Vec::new()
     }
 
     fn get_read_pending_time(&self) -> Duration {
@@ -220,14 +232,15 @@ impl GetTimingDigest for Line {
 }
 
 impl GetProxyDigest for Line {
+    /// None: those are of connections made, not of those accepted.
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.lock().stream.get_proxy_digest()
+        None
     }
 }
 
 impl GetSocketDigest for Line {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.lock().stream.get_socket_digest()
+        self.0.socket.clone()
     }
 }
 
