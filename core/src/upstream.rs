@@ -13,7 +13,9 @@ mod encode;
 
 pub use base::{BaseError, Secret, UpstreamBase};
 
+use std::cell::RefCell;
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -43,6 +45,11 @@ const POSITION_BYTES_MAX: usize =
 // A definition that fits must fit at every position: a client that got its first rows must not be turned
 // away when it asks for the next.
 const _: () = assert!(REQUEST_LINE_BYTES_MAX + POSITION_BYTES_MAX <= REQUEST_LINE_BYTES_ELECTRIC);
+
+thread_local! {
+    /// Where lines are written before their length is known; no longer than the longest of them.
+    static SCRATCH: RefCell<String> = const { RefCell::new(String::new()) };
+}
 
 /// The definition's part of an upstream query, encoded once for all the requests that ask for it.
 #[derive(Clone, PartialEq, Eq)]
@@ -130,8 +137,8 @@ impl fmt::Debug for EncodedDefinition {
 /// A request to Electric, complete but for the secret. Its debug form shows no values.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UpstreamRequest {
-    /// Method, a space, and the target without the secret.
-    line: String,
+    /// Method, a space, and the target without the secret: one text, however many keep it.
+    line: Arc<str>,
     verb: Verb,
     live: Live,
     body: Option<Bytes>,
@@ -170,20 +177,12 @@ impl UpstreamRequest {
         } else {
             parts.verb
         };
-        let mut line = String::with_capacity(
-            METHOD_BYTES + base.constant_bytes() + parts.definition.bytes() + POSITION_BYTES_MAX,
-        );
-        line.push_str(verb.as_str());
-        line.push(' ');
-        line.push_str(base.path());
-        line.push('?');
-        if verb == Verb::Delete {
-            write_deletion(&mut line, parts);
-        } else {
-            write_read(&mut line, parts);
-        }
-        line.push_str(&parts.definition.rest);
-        line.push_str(base.source());
+        // Nothing that writes a line builds another request meanwhile.
+        let line = SCRATCH.with_borrow_mut(|line| {
+            line.clear();
+            write_line(line, verb, parts, base);
+            Arc::from(line.as_str())
+        });
         let body = parts.subset.map(|subset| Bytes::from(subset.to_body()));
         Ok(Self {
             line,
@@ -196,8 +195,8 @@ impl UpstreamRequest {
     /// What requests with the same answer have in common: method and target, without the secret. `None`
     /// for what is never shared: subsets and deletions.
     #[must_use]
-    pub fn key(&self) -> Option<&str> {
-        matches!(self.verb, Verb::Get | Verb::Head).then_some(self.line.as_str())
+    pub fn key(&self) -> Option<&Arc<str>> {
+        matches!(self.verb, Verb::Get | Verb::Head).then_some(&self.line)
     }
 
     /// Path and query with the secret, for the wire alone.
@@ -257,6 +256,21 @@ impl fmt::Debug for UpstreamRequest {
         let path = self.line.split_once('?').map_or("", |(path, _)| path);
         write!(f, "UpstreamRequest({path}?…, {:?})", self.live)
     }
+}
+
+/// Method, a space, and the target without the secret.
+fn write_line(line: &mut String, verb: Verb, parts: &Parts<'_>, base: &UpstreamBase) {
+    line.push_str(verb.as_str());
+    line.push(' ');
+    line.push_str(base.path());
+    line.push('?');
+    if verb == Verb::Delete {
+        write_deletion(line, parts);
+    } else {
+        write_read(line, parts);
+    }
+    line.push_str(&parts.definition.rest);
+    line.push_str(base.source());
 }
 
 /// The position of a read, woven by name into the definition's first parts; ends in `&`.

@@ -86,14 +86,14 @@ impl ParkedClient {
         Some(Self::H1(parked))
     }
 
-    /// The session to answer with.
+    /// The session to answer with, once.
     ///
     /// # Errors
     /// A fault of ours: a head that was read can be read again.
-    pub async fn into_session(self) -> pingora_core::Result<ServerSession> {
+    pub async fn session(&mut self) -> pingora_core::Result<ServerSession> {
         match self {
             Self::H1(parked) => parked.session().await,
-            Self::H2(session) => Ok(*session),
+            Self::H2(session) => Ok(std::mem::replace(session, nobodys_session())),
         }
     }
 }

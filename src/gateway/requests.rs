@@ -203,21 +203,17 @@ impl Requests {
     }
 
     /// Waits for the answer, or what ends the wait before, without a session; then answers.
-    async fn wait(&self, parked: Box<Parked>) -> Option<Terms> {
-        let Parked {
-            mut client,
-            ctx,
-            mut waiting,
-        } = *parked;
-        let mut wait = Wait::new(self.gateway.state(), &mut waiting);
-        let began = wait.start(&mut client).await;
+    async fn wait(&self, mut parked: Box<Parked>) -> Option<Terms> {
+        let Parked { client, ctx, waiting } = &mut *parked;
+        let mut wait = Wait::new(self.gateway.state(), waiting);
+        let began = wait.start(client).await;
         // In a box of its own: answering takes more than waiting.
-        Box::pin(self.answer_parked(client, &ctx, wait, began)).await
+        Box::pin(self.answer_parked(client, ctx, wait, began)).await
     }
 
     async fn answer_parked(
         &self,
-        client: ParkedClient,
+        client: &mut ParkedClient,
         ctx: &RequestContext,
         wait: Wait<'_>,
         began: Began,
@@ -226,7 +222,7 @@ impl Requests {
             self.gateway.note_done(ctx, Sent::default());
             return None;
         }
-        let mut session = match client.into_session().await {
+        let mut session = match client.session().await {
             Ok(session) => session,
             Err(error) => {
                 self.failed(&error, ctx, Sent::default());

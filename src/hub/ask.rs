@@ -76,8 +76,8 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    fn errand(&self, keeping: Option<Keeping>) -> Errand {
-        Errand {
+    fn errand(&self, keeping: Option<Keeping>) -> Box<Errand> {
+        Box::new(Errand {
             upstream: Arc::clone(self.upstream),
             request: self.request.clone(),
             along: Along {
@@ -86,7 +86,7 @@ impl<'a> Wanted<'a> {
             },
             silence_max: keeping.as_ref().map_or(self.silence_max, |_| READ_TIMEOUT),
             keeping,
-        }
+        })
     }
 
     fn shape(&self) -> ShapeKey {
@@ -291,11 +291,11 @@ impl Hub {
             moment: lineage.moment(),
             lineage,
             stale,
-            metrics: self.metrics.clone(),
+            must_refetch: self.metrics.must_refetch.clone(),
         }
     }
 
-    fn send_out(self: &Arc<Self>, errand: Errand, filler: Filler, seat: Seat) {
+    fn send_out(self: &Arc<Self>, errand: Box<Errand>, filler: Filler, seat: Seat) {
         let hub = Arc::clone(self);
         tokio::spawn(async move {
             let (_fetching, _seat) = (Fetching::new(&hub.metrics), seat);

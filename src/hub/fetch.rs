@@ -64,10 +64,11 @@ impl Fetch {
         silence_max: Duration,
     ) -> Result<Fetched, Refusal> {
         let mut span = upstream.span(request, along);
-        let request_bytes = upstream.wire(request, along, span.context())?;
+        let context = span.context();
+        let wire = || upstream.wire(request, along, context);
         let bodyless = request.verb() == Verb::Head;
         let silence_max = silence_max.min(READ_TIMEOUT);
-        let exchange = self.exchange(upstream, &request_bytes, bodyless, silence_max);
+        let exchange = self.exchange(upstream, &wire, bodyless, silence_max);
         let mut fetched = exchange.await.inspect_err(|refusal| span.fail(refusal))?;
         span.answered(fetched.head.status.as_u16());
         fetched.span = span;
@@ -82,28 +83,29 @@ impl Fetch {
         path: &str,
         silence_max: Duration,
     ) -> Option<(ResponseHeader, String)> {
-        let request = upstream.wire_probe(path).ok()?;
-        let mut fetched = self.exchange(upstream, &request, false, silence_max).await.ok()?;
+        let wire = || upstream.wire_probe(path);
+        let mut fetched = self.exchange(upstream, &wire, false, silence_max).await.ok()?;
         let body = fetched.next().await.ok()?.unwrap_or_default();
         Some((fetched.head, String::from_utf8_lossy(&body).into_owned()))
     }
 
+    /// Sends what `wire` gives, which is kept no longer than that takes, and waits for the answer's header.
     async fn exchange(
         &self,
         upstream: &Upstream,
-        request: &[u8],
+        wire: &(impl Fn() -> Result<Vec<u8>, Refusal> + Sync),
         bodyless: bool,
         silence_max: Duration,
     ) -> Result<Fetched, Refusal> {
         if let Some(mut connected) = self.pooled(upstream)? {
-            match connected.exchange(request, bodyless, silence_max).await {
+            match connected.exchange(wire()?, bodyless, silence_max).await {
                 // Closed while it idled: nobody has seen the request.
                 Err(WireError::Unanswered(_)) => {}
                 answered => return fetched(connected, answered, silence_max),
             }
         }
         let mut connected = self.connect(upstream).await?;
-        let answered = connected.exchange(request, bodyless, silence_max).await;
+        let answered = connected.exchange(wire()?, bodyless, silence_max).await;
         fetched(connected, answered, silence_max)
     }
 
@@ -222,11 +224,12 @@ struct Connected {
 impl Connected {
     async fn exchange(
         &mut self,
-        request: &[u8],
+        request: Vec<u8>,
         bodyless: bool,
         silence_max: Duration,
     ) -> Result<ResponseHeader, WireError> {
-        self.connection.send(request, WRITE_TIMEOUT).await?;
+        self.connection.send(&request, WRITE_TIMEOUT).await?;
+        drop(request);
         self.connection.head(bodyless, silence_max).await
     }
 }

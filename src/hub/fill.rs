@@ -48,7 +48,7 @@ enum Filled {
 
 impl Errand {
     /// Fetches, and fills with what comes; to be dropped when nobody reads any more.
-    pub async fn run(mut self, fetch: &Fetch, clock: &dyn Clock, mut filler: Filler) {
+    pub async fn run(mut self: Box<Self>, fetch: &Fetch, clock: &dyn Clock, mut filler: Filler) {
         self.along.if_none_match = self.keeping.as_ref().and_then(Keeping::condition);
         let asking = fetch.ask(&self.upstream, &self.request, &self.along, self.silence_max);
         let filled = match asking.await {

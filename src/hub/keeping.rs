@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use pingora_http::ResponseHeader;
+use prometheus::IntCounter;
 use shapegate_core::answer::Passed;
 use shapegate_core::handle::UpstreamHandle;
 use shapegate_core::request::Position;
@@ -16,7 +17,6 @@ use super::freshness::fresh_for;
 use super::head::Head;
 use super::key::Key;
 use super::lineage::Lineage;
-use super::metrics::HubMetrics;
 
 /// Where an answer is kept.
 pub struct Keeping {
@@ -32,8 +32,8 @@ pub struct Keeping {
     pub moment: u64,
     /// What was kept before and may still be right.
     pub stale: Option<Arc<Stored>>,
-    /// What counts.
-    pub metrics: HubMetrics,
+    /// Counts 409s.
+    pub must_refetch: IntCounter,
 }
 
 /// That an answer is kept once it is whole: of which generation, and for how long.
@@ -59,7 +59,7 @@ impl Keeping {
         match passed {
             Passed::Content { handle, .. } => self.lineage.seen(handle, self.moment),
             Passed::MustRefetch { handle } => {
-                self.metrics.must_refetch.inc();
+                self.must_refetch.inc();
                 let asked = self.position.handle.as_ref();
                 self.lineage.rotated(asked, handle.as_ref(), self.moment)
             }

@@ -30,7 +30,7 @@ pub struct Place {
 pub struct Key {
     tenant: Arc<str>,
     place: Arc<Place>,
-    line: Box<str>,
+    line: Arc<str>,
 }
 
 /// A key that is only looked up.
@@ -41,7 +41,7 @@ pub struct KeyRef<'a> {
     /// Its Electric.
     pub place: &'a Arc<Place>,
     /// The request's canonical line, without the secret.
-    pub line: &'a str,
+    pub line: &'a Arc<str>,
 }
 
 impl KeyRef<'_> {
@@ -50,14 +50,14 @@ impl KeyRef<'_> {
         Key {
             tenant: Arc::clone(self.tenant),
             place: Arc::clone(self.place),
-            line: self.line.into(),
+            line: Arc::clone(self.line),
         }
     }
 }
 
 impl Equivalent<Key> for KeyRef<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        self.line == &*key.line && *self.tenant == key.tenant && *self.place == key.place
+        *self.line == key.line && *self.tenant == key.tenant && *self.place == key.place
     }
 }
 
@@ -101,7 +101,7 @@ mod tests {
         let key = KeyRef {
             tenant: &tenant,
             place: &place,
-            line: "GET /v1/shape?offset=-1",
+            line: &Arc::from("GET /v1/shape?offset=-1"),
         };
         let state = RandomState::new();
         assert!(key.equivalent(&key.to_key()));
@@ -133,11 +133,12 @@ mod tests {
             "GET /v1/shape?offset=-1",
             "HEAD /v1/shape?offset=-1",
             "GET /v1/shape?offset=0_0",
-        ];
+        ]
+        .map(Arc::from);
         let mut keys = Vec::new();
         for tenant in &tenants {
             for place in &places {
-                for line in lines {
+                for line in &lines {
                     keys.push(KeyRef { tenant, place, line });
                 }
             }

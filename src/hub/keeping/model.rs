@@ -10,6 +10,7 @@ use shapegate_core::request::{Live, Offset};
 use shapegate_core::upstream::UpstreamBase;
 
 use super::*;
+use crate::hub::HubMetrics;
 use crate::hub::key::{KeyRef, Place, ShapeKey};
 use crate::hub::lineage::Lineages;
 
@@ -126,7 +127,7 @@ impl World {
         let key = KeyRef {
             tenant: &self.tenant,
             place: &self.place,
-            line: &line,
+            line: &Arc::from(line),
         };
         let kept = self.cache.get(&key);
         if let Some(kept) = kept.as_ref().filter(|kept| kept.is_fresh(Monotonic(self.now))) {
@@ -139,7 +140,7 @@ impl World {
             moment: self.lineage.moment(),
             lineage: Arc::clone(&self.lineage),
             stale: kept,
-            metrics: self.metrics.clone(),
+            must_refetch: self.metrics.must_refetch.clone(),
         };
         self.flights.push(Flight { keeping, said: None });
     }

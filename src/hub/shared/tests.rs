@@ -33,7 +33,7 @@ fn key(line: &str) -> Key {
     KeyRef {
         tenant: &tenant,
         place: &place,
-        line,
+        line: &Arc::from(line),
     }
     .to_key()
 }
