@@ -210,6 +210,7 @@ need_bench() {
     have varnishd || missing+=(varnish)
     have wrk || missing+=(wrk)
     have python3 || missing+=(python3)
+    have openssl || missing+=(openssl)
     have perf || missing+=("$(perf_package)")
     [ ${#missing[@]} = 0 ] || install_stopped "the peers and load generators of the benchmarks" "${missing[@]}"
 }

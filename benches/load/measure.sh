@@ -94,8 +94,10 @@ measure_requests() {
     done
 }
 
-hold() { # LABEL PROCESS PORT TARGET [SHARED]
-    python3 benches/load/hold.py "$3" "${port[ELECTRIC]}" "$held" "$(workers "$2")" "$4" "$work/hs256.token" |
+hold() { # LABEL PROCESS PORT TARGET [LOAD...]
+    local load=("${@:5}")
+    [ ${#load[@]} -gt 0 ] || load=(python3 benches/load/hold.py)
+    "${load[@]}" "$3" "${port[ELECTRIC]}" "$held" "$(workers "$2")" "$4" "$work/hs256.token" |
         sed "s/^/$1\t/" >>"$work/held"
     say "held: $(tail -n 1 "$work/held")"
 }
@@ -112,12 +114,16 @@ measure_memory() {
     free_ports
     start_haproxy
     hold haproxy haproxy "${port[HAPROXY_HS256]}" "/v1/shape?table=users&$live"
+    hold haproxy_h2 haproxy "${port[HAPROXY_H2]}" "/v1/shape?table=users&$live" node benches/load/hold2.js
     end haproxy
     start_node
     hold node node "${port[NODE]}" "/v1/shape?$live"
     end node
     start_shapegate
     hold shapegate shapegate "${port[SHAPEGATE]}" "/api/shapes/hub_users?$live"
+    end shapegate
+    start_shapegate "tls: { certificates: [ { certificate: $work/tls.crt, key: $work/tls.key } ] },"
+    hold shapegate_h2 shapegate "${port[SHAPEGATE]}" "/api/shapes/hub_users?$live" node benches/load/hold2.js
     end shapegate
 }
 

@@ -2,7 +2,7 @@
 # What is measured, and how it is started and ended. Sourced by benches/run, which sets `work` and `secret`.
 
 declare -A pids=() port=()
-names=(ELECTRIC HAPROXY_HS256 HAPROXY_RS256 HAPROXY_ES256 NODE SHAPEGATE SHAPEGATE_ADMIN NGINX_CACHE VARNISH)
+names=(ELECTRIC HAPROXY_HS256 HAPROXY_H2 HAPROXY_RS256 HAPROXY_ES256 NODE SHAPEGATE SHAPEGATE_ADMIN NGINX_CACHE VARNISH)
 
 say() { printf 'bench: %s\n' "$*" >&2; }
 die() {
@@ -60,6 +60,13 @@ rules() { # COUNT EXPRESSION: rules that do not apply, of which each compares EX
     done
 }
 
+# What HTTP/2 is spoken with: a certificate, its key, and both in one file.
+make_certificate() {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
+        -addext subjectAltName=DNS:localhost -keyout "$work/tls.key" -out "$work/tls.crt"
+    cat "$work/tls.crt" "$work/tls.key" >"$work/tls.pem"
+}
+
 start_electric() {
     render electric.conf
     start electric "$load_cores" "${port[ELECTRIC]}" nginx -c "$work/electric.conf"
@@ -75,13 +82,14 @@ start_node() {
         node benches/peers/route-handler.js "${port[NODE]}" "${port[ELECTRIC]}" "$secret"
 }
 
-start_shapegate() {
+start_shapegate() { # [TLS]: what the server does besides listening
     local count
     for count in 1 63; do
         rules "$count" user.org_id >"$work/remembered-$count"
         rules "$count" 'request.headers.host' >"$work/anew-$count"
     done
     render shapegate.yaml
+    sed -i "s|^server: {|& ${1:-}|" "$work/shapegate.yaml"
     # A line `#include FILE` of the configuration is that file.
     sed -i -E "s|^#include (.*)|cat $work/\1|e" "$work/shapegate.yaml"
     start shapegate "$peer_core" "${port[SHAPEGATE]}" "$shapegate" serve -c "$work/shapegate.yaml"

@@ -40,7 +40,8 @@ TROUBLES = [
     ("made_up_down", "the same; it is down"),
 ]
 PEERS = {"haproxy": "HAProxy", "node": "the guides' route handler on Node", "varnish": "Varnish", "nginx": "nginx",
-         "shapegate": "shapegate"}
+         "shapegate": "shapegate", "haproxy_h2": "HAProxy, HTTP/2 over TLS",
+         "shapegate_h2": "shapegate, HTTP/2 over TLS"}
 
 
 def rows(name):
@@ -156,6 +157,10 @@ class Targets:
         kib = max(float(ours[1]), float(ours[2]))
         self.add("a held long poll on a URL of its own, also after reopening all", "≤ 26 KiB", kib, " KiB", 26)
         self.add("the same, later", "≤ 8 KiB", kib, " KiB", 8)
+        streams = next((row for row in held if row[0] == "shapegate_h2"), None)
+        if streams:
+            kib = max(float(streams[1]), float(streams[2]))
+            self.add("the same over HTTP/2, 100 on a connection", "≤ 26 KiB", kib, " KiB", 26)
 
     def of_tenants(self, tenants):
         if len(tenants) < 2:
