@@ -152,6 +152,7 @@ async fn verified(cluster: &Cluster, store: &Store, mut place: Place) -> Result<
 async fn write(cluster: &Cluster, store: &Store) -> Result<Infallible, Fault> {
     loop {
         if !write_some(cluster, store).await? {
+            cluster.all_is_written();
             cluster.woken().await;
         }
     }
