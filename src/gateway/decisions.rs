@@ -32,11 +32,11 @@ impl Decisions {
     }
 
     /// Remembers what was decided, unless the shape has been replaced: nobody would ask for it again.
-    pub fn remember(&self, shape: &ServedShape, key: (u64, DecisionKey), allowed: &Arc<Allowed>) {
+    pub fn remember(&self, shape: &ServedShape, key: &(u64, DecisionKey), allowed: &Arc<Allowed>) {
         self.0.insert(key.clone(), Arc::clone(allowed));
         // Looked at afterwards: who replaces it says so first, and forgets then.
         if shape.is_replaced() {
-            self.0.remove(&key);
+            self.0.remove(key);
         }
     }
 

@@ -90,11 +90,11 @@ async fn what_is_decided_by_a_request_that_outlasts_its_tenant_is_not_remembered
     let now = gateway.state.clock.now();
     let judged = shape.policy().judge(None, &request, &asked, &Facts::none(), now);
     let allowed = judged.unwrap();
-    before.decisions.remember(shape, key.clone(), &allowed);
+    before.decisions.remember(shape, &key, &allowed);
     assert!(before.decisions.get(&key).is_some());
     gateway.reload(public);
     until("it is forgotten", || before.decisions.get(&key).is_none()).await;
-    before.decisions.remember(shape, key.clone(), &allowed);
+    before.decisions.remember(shape, &key, &allowed);
     assert_eq!(
         (before.decisions.get(&key).is_none(), before.decisions.len()),
         (true, 0)
