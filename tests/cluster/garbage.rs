@@ -154,8 +154,9 @@ async fn changes_that_are_nobodys_change_nothing() {
     }
     // Whoever has read the giant leaves Redis and comes back, now or in a moment.
     let telling = async {
+        together(&there).await;
         while revoke(&there, subject("user_of_2")).await != Told::ALL {
-            tokio::task::yield_now().await;
+            together(&there).await;
         }
     };
     soon(telling).await;
