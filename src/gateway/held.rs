@@ -162,7 +162,7 @@ impl<'a> Wait<'a> {
     /// Waits for the answer's header, or for what ends the wait before.
     pub async fn start(&mut self, client: &mut impl Client) -> Began {
         let span = self.ends.span();
-        let began = self.ends.race(client, self.reader.start()).await;
+        let began = self.ends.race(client, pin!(self.reader.start())).await;
         end_span(span, &began);
         began
     }
@@ -247,7 +247,8 @@ impl<'a> Wait<'a> {
     async fn stream(&mut self, session: &mut ServerSession) -> pingora_core::Result<()> {
         let mut stands = EventEnd::Reached;
         loop {
-            let piece = match self.ends.race(session, self.reader.next()).await {
+            let raced = self.ends.race(session, pin!(self.reader.next())).await;
+            let piece = match raced {
                 First::Came(piece) => piece,
                 First::Left(error) => return Err(error),
                 // The event under way may end in it.

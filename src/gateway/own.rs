@@ -79,10 +79,10 @@ async fn refuse_revoked(
 
 /// The header that the client gets; or what it is told instead.
 async fn begin(
-    mut fetched: Fetched,
+    mut fetched: Box<Fetched>,
     admitted: &Admitted,
     reply: &Reply<'_>,
-) -> Result<(Fetched, ResponseHeader), Refusal> {
+) -> Result<(Box<Fetched>, ResponseHeader), Refusal> {
     match answer::relabel(&fetched.head, admitted, reply) {
         Ok(_) if !is_framed(admitted.request.verb(), &fetched.head) => Err(unframed()),
         Ok(head) => Ok((fetched, head)),
@@ -97,7 +97,7 @@ async fn begin(
 async fn pass_on(
     state: &State,
     session: &mut ServerSession,
-    mut fetched: Fetched,
+    mut fetched: Box<Fetched>,
     head: ResponseHeader,
     admitted: &Admitted,
 ) -> pingora_core::Result<()> {

@@ -133,7 +133,8 @@ impl Client for ParkedClient {
                 parked.line.left().await;
                 Error::explain(ErrorType::ConnectionClosed, "the client left").into_down()
             }
-            Self::H2(session) => session.left().await,
+            // In a box of its own: it is larger than all else that a wait takes.
+            Self::H2(session) => Box::pin(session.left()).await,
         }
     }
 

@@ -295,14 +295,15 @@ impl Hub {
         }
     }
 
-    fn send_out(self: &Arc<Self>, errand: Box<Errand>, filler: Filler, seat: Seat) {
+    fn send_out(self: &Arc<Self>, errand: Box<Errand>, mut filler: Filler, seat: Seat) {
         let hub = Arc::clone(self);
         tokio::spawn(async move {
             let (_fetching, _seat) = (Fetching::new(&hub.metrics), seat);
+            let abandoned = filler.abandoned();
             tokio::select! {
                 biased;
-                () = filler.abandoned() => {}
-                () = errand.run(&hub.fetch, &*hub.clock, filler) => {}
+                () = abandoned => {}
+                filled = errand.run(&hub.fetch, &*hub.clock, &mut filler) => filled.end(filler),
             }
         });
     }

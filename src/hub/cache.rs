@@ -314,10 +314,7 @@ mod tests {
         }
         for round in 0..20 {
             for line in &wanted {
-                assert!(
-                    bench.get(line).is_some(),
-                    "round {round}: {line}"
-                );
+                assert!(bench.get(line).is_some(), "round {round}: {line}");
             }
             // Ten times what fits, each round.
             for n in 0..10 * bytes_max / BODY / 10 {

@@ -28,7 +28,7 @@ pub struct Fetch {
     pool: Arc<Pool>,
 }
 
-/// An upstream's answer: its header, and its body still to be read.
+/// An upstream's answer: its header, and its body still to be read. In a box, as it is handed on.
 ///
 /// Dropping it before the end closes the connection.
 pub struct Fetched {
@@ -62,7 +62,7 @@ impl Fetch {
         request: &UpstreamRequest,
         along: &Along,
         silence_max: Duration,
-    ) -> Result<Fetched, Refusal> {
+    ) -> Result<Box<Fetched>, Refusal> {
         let mut span = upstream.span(request, along);
         let context = span.context();
         let wire = || upstream.wire(request, along, context);
@@ -72,7 +72,9 @@ impl Fetch {
         let mut fetched = exchange.await.inspect_err(|refusal| span.fail(refusal))?;
         span.answered(fetched.head.status.as_u16());
         fetched.span = span;
-        fetched.judge_encoding(upstream).await?;
+        if is_encoded(&fetched.head) {
+            Box::pin(fetched.judge_encoding(upstream)).await?;
+        }
         Ok(fetched)
     }
 
@@ -96,21 +98,25 @@ impl Fetch {
         wire: &(impl Fn() -> Result<Vec<u8>, Refusal> + Sync),
         bodyless: bool,
         silence_max: Duration,
-    ) -> Result<Fetched, Refusal> {
-        if let Some(mut connected) = self.pooled(upstream)? {
-            match connected.exchange(wire()?, bodyless, silence_max).await {
+    ) -> Result<Box<Fetched>, Refusal> {
+        let mut pooled = self.pooled(upstream)?;
+        loop {
+            let reused = pooled.is_some();
+            let mut connected = match pooled.take() {
+                Some(connected) => connected,
+                None => self.connect(upstream).await?,
+            };
+            let request = wire()?;
+            match connected.exchange(request, bodyless, silence_max).await {
                 // Closed while it idled: nobody has seen the request.
-                Err(WireError::Unanswered(_)) => {}
+                Err(WireError::Unanswered(_)) if reused => {}
                 answered => return fetched(connected, answered, silence_max),
             }
         }
-        let mut connected = self.connect(upstream).await?;
-        let answered = connected.exchange(wire()?, bodyless, silence_max).await;
-        fetched(connected, answered, silence_max)
     }
 
     /// Gives a connection whose answer was read to its end back to the pool.
-    pub fn release(&self, fetched: Fetched) {
+    pub fn release(&self, fetched: Box<Fetched>) {
         fetched.span.end();
         let Connected { connection, key } = fetched.connected;
         self.pool.put(key, connection);
@@ -152,14 +158,14 @@ fn fetched(
     connected: Connected,
     answered: Result<ResponseHeader, WireError>,
     silence_max: Duration,
-) -> Result<Fetched, Refusal> {
-    Ok(Fetched {
+) -> Result<Box<Fetched>, Refusal> {
+    Ok(Box::new(Fetched {
         head: answered.map_err(|error| told(&error))?,
         connected,
         silence_max,
         peeked: None,
         span: OpenSpan::default(),
-    })
+    }))
 }
 
 impl Fetched {
@@ -177,9 +183,6 @@ impl Fetched {
 
     /// Looks at the first bytes of a body that claims a content coding, though identity was asked for.
     async fn judge_encoding(&mut self, upstream: &Upstream) -> Result<(), Refusal> {
-        if !is_encoded(&self.head) {
-            return Ok(());
-        }
         upstream.note_encoding();
         let (mut first, mut ended) = (BytesMut::new(), false);
         loop {

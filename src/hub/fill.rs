@@ -40,43 +40,52 @@ pub struct Errand {
 }
 
 /// How an answer was filled.
-enum Filled {
+pub enum Filled {
     /// With what came, as it came.
     AsItCame,
     /// Not yet: this is all of it.
     AtOnce(Arc<Head>, Vec<Bytes>),
     /// Not yet: what was kept is still right.
     Confirmed(Arc<Stored>),
+    /// With why there is no more of it.
+    Refused(Refusal),
+}
+
+impl Filled {
+    /// Ends the answer for all who read it.
+    pub fn end(self, filler: Filler) {
+        match self {
+            Self::AsItCame => filler.finish(),
+            Self::AtOnce(head, body) => filler.answer(head, body),
+            Self::Confirmed(stored) => filler.confirm(stored),
+            Self::Refused(refusal) => filler.refuse(refusal),
+        }
+    }
 }
 
 impl Errand {
     /// Fetches, and fills with what comes; to be dropped when nobody reads any more.
-    pub async fn run(mut self: Box<Self>, fetch: &Fetch, clock: &dyn Clock, mut filler: Filler) {
+    pub async fn run(mut self: Box<Self>, fetch: &Fetch, clock: &dyn Clock, filler: &mut Filler) -> Filled {
         self.along.if_none_match = self.keeping.as_ref().and_then(Keeping::condition);
         let asking = fetch.ask(&self.upstream, &self.request, &self.along, self.silence_max);
         let filled = match asking.await {
             // In a box of its own: what reads a body is four times what waits for a header.
-            Ok(fetched) => Box::pin(self.fill(fetch, clock, fetched, &mut filler)).await,
+            Ok(fetched) => Box::pin(self.fill(fetch, clock, fetched, filler)).await,
             Err(refusal) => Err(refusal),
         };
-        match filled {
-            Ok(Filled::AsItCame) => filler.finish(),
-            Ok(Filled::AtOnce(head, body)) => filler.answer(head, body),
-            Ok(Filled::Confirmed(stored)) => filler.confirm(stored),
-            Err(refusal) => {
-                if refusal.code == Code::UpstreamUnavailable {
-                    self.upstream.note_trouble();
-                }
-                filler.refuse(refusal);
+        filled.unwrap_or_else(|refusal| {
+            if refusal.code == Code::UpstreamUnavailable {
+                self.upstream.note_trouble();
             }
-        }
+            Filled::Refused(refusal)
+        })
     }
 
     async fn fill(
         &self,
         fetch: &Fetch,
         clock: &dyn Clock,
-        mut fetched: Fetched,
+        mut fetched: Box<Fetched>,
         filler: &mut Filler,
     ) -> Result<Filled, Refusal> {
         let passed = self.judge(&mut fetched).await?;

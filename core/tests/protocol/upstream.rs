@@ -28,7 +28,7 @@ fn a_request_is_written_in_one_canonical_form() {
     let target = "/v1/shape?columns=%22id%22%2C%22title%22&log=full&offset=-1&params%5B1%5D=acme\
                   &queryable_columns=%22id%22%2C%22title%22&replica=default&table=%22public%22.%22todos%22\
                   &where=%28%22org_id%22%20%3D%20%241%29";
-    assert_eq!(request.key(), Some(format!("GET {target}").as_str()));
+    assert_eq!(request.key().map(|key| &**key), Some(&*format!("GET {target}")));
     assert_eq!(request.target_with(None), target);
     assert_eq!(
         request.target_with(Some(&secret())),
@@ -79,7 +79,7 @@ fn the_secret_is_in_no_key_and_in_no_debug_form() {
     let secret = secret();
     let base = base();
     for text in [
-        request.key().unwrap().to_owned(),
+        request.key().unwrap().to_string(),
         format!("{request:?}"),
         format!("{secret:?}"),
         format!("{base:?}"),

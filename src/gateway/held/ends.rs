@@ -79,10 +79,9 @@ impl<'a> Ends<'a> {
     pub(super) async fn race<T>(
         &mut self,
         client: &mut impl Client,
-        coming: impl Future<Output = T>,
+        mut coming: Pin<&mut impl Future<Output = T>>,
     ) -> First<T> {
         let waits = self.admitted.request.waits();
-        tokio::pin!(coming);
         loop {
             tokio::select! {
                 biased;
