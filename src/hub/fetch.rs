@@ -63,7 +63,22 @@ impl Fetch {
         along: &Along,
         silence_max: Duration,
     ) -> Result<Fetched, Refusal> {
-        let mut span = upstream.span(request, along);
+        let span = upstream.span(request, along);
+        self.ask_within(span, upstream, request, along, silence_max).await
+    }
+
+    /// The same, told as `span`.
+    ///
+    /// # Errors
+    /// As [`Fetch::ask`].
+    pub async fn ask_within(
+        &self,
+        mut span: OpenSpan,
+        upstream: &Upstream,
+        request: &UpstreamRequest,
+        along: &Along,
+        silence_max: Duration,
+    ) -> Result<Fetched, Refusal> {
         let request_bytes = upstream.wire(request, along, span.context())?;
         let bodyless = request.verb() == Verb::Head;
         let silence_max = silence_max.min(READ_TIMEOUT);

@@ -16,6 +16,7 @@ use super::head::Head;
 use super::lineage::Lineage;
 use super::stream::Partial;
 use super::underway::{Listing, Room};
+use crate::traces::{OpenSpan, SpanContext};
 
 /// The largest answer that is kept whole, in bytes: above Electric's chunk of about 10 MB.
 pub const ANSWER_BYTES_MAX: usize = 12 * 1024 * 1024;
@@ -102,6 +103,8 @@ pub(super) struct Shared {
     room: Room,
     /// Of which shape it is, and the generation of that shape that it is of as far as is known.
     of: OnceLock<(Arc<Lineage>, AtomicU64)>,
+    /// The span of the fetch, if that is recorded.
+    span: OnceLock<SpanContext>,
 }
 
 impl Shared {
@@ -113,6 +116,7 @@ impl Shared {
             read_on: Notify::new(),
             room,
             of: OnceLock::new(),
+            span: OnceLock::new(),
         })
     }
 
@@ -233,6 +237,11 @@ impl Reader {
         }
     }
 
+    /// The span of the fetch, if it has begun and is recorded.
+    pub fn span(&self) -> Option<SpanContext> {
+        self.shared.span.get().copied()
+    }
+
     /// Gives the last piece once more.
     pub fn take_back(&mut self) {
         self.at = self.at.saturating_sub(1);
@@ -276,6 +285,14 @@ impl Filler {
         let generation = AtomicU64::new(lineage.generation());
         // Told once, before anything is fetched.
         drop(self.shared.of.set((Arc::clone(lineage), generation)));
+    }
+
+    /// Tells what traces know the fetch by.
+    pub fn is_told_as(&self, span: &OpenSpan) {
+        if let Some(span) = span.context() {
+            // Told once, before anything is fetched.
+            _ = self.shared.span.set(span);
+        }
     }
 
     /// Tells of which generation of its shape the answer is.
