@@ -25,6 +25,9 @@ mod minting;
 #[allow(dead_code, reason = "other tests need more of it")]
 #[path = "operations/program.rs"]
 mod program;
+#[cfg(feature = "collector")]
+#[path = "traces/real.rs"]
+mod real;
 #[path = "traces/spans.rs"]
 mod spans;
 #[path = "traces/tls.rs"]
