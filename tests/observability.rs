@@ -11,6 +11,8 @@ mod support;
 
 #[path = "observability/canaries.rs"]
 mod canaries;
+#[path = "observability/counted.rs"]
+mod counted;
 #[path = "observability/dashboards.rs"]
 mod dashboards;
 #[allow(dead_code, reason = "other tests need more of it")]

@@ -167,7 +167,12 @@ pub fn state_with(
     Ok(State::new(
         snapshot,
         Parts {
-            fetch: Fetch::new(options, IDLE_UPSTREAM_CONNECTIONS_MAX, Arc::clone(&clock)),
+            fetch: Fetch::new(
+                options,
+                IDLE_UPSTREAM_CONNECTIONS_MAX,
+                Arc::clone(&clock),
+                metrics.hub.answers.clone(),
+            ),
             clock,
             metrics: Arc::new(metrics),
             request_ids: RequestIds::new(start),
