@@ -18,6 +18,8 @@ mod dashboards;
 #[allow(dead_code, reason = "other tests need more of it")]
 #[path = "authorizers/fake.rs"]
 mod fake;
+#[path = "observability/fields.rs"]
+mod fields;
 #[path = "observability/journal.rs"]
 mod journal;
 #[path = "observability/logs.rs"]
