@@ -23,6 +23,7 @@ pub mod key;
 pub mod lineage;
 pub mod load;
 pub mod metrics;
+mod room;
 pub mod shared;
 pub mod stream;
 pub mod underway;

@@ -32,7 +32,7 @@ use crate::identity::challenge;
 use crate::journal::Throttle;
 
 pub use gatekeeper::{minted, public_keys};
-pub use shared::{kept, revoked, shared};
+pub use shared::{confirmed, kept, revoked, shared};
 
 /// What a 429 or 503 says when its cause says nothing, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 5;

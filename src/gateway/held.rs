@@ -192,7 +192,10 @@ impl<'a> Wait<'a> {
     ) -> pingora_core::Result<()> {
         let (state, admitted) = (self.ends.state, self.ends.admitted);
         match began {
-            First::Came(Ok(start)) => self.pass_on(session, &start, reply).await,
+            First::Came(Ok(start)) => match &start.confirmed {
+                Some(stored) => answer::confirmed(state, session, stored, admitted, self.source, reply).await,
+                None => self.pass_on(session, &start, reply).await,
+            },
             First::Came(Err(refusal)) => answer::refuse(session, &refusal, reply).await,
             First::Late(_) => answer::nothing_new(state, session, admitted, Early::Permission, reply).await,
             First::Early(early) => {
@@ -245,18 +248,13 @@ impl<'a> Wait<'a> {
             let piece = match self.ends.race(session, self.reader.next()).await {
                 First::Came(piece) => piece,
                 First::Left(error) => return Err(error),
-                First::Late(piece) => {
-                    if matches!(piece, Ok(Some(_))) {
-                        // The event under way may end in it.
-                        self.reader.take_back();
-                    }
-                    return self.end_stream(session, stands).await;
-                }
+                // The event under way may end in it.
+                First::Late(piece) => return self.end_stream(session, stands, piece.ok().flatten()).await,
                 First::Early(early) => {
                     if early == Early::Drain {
                         session.set_keepalive(None);
                     }
-                    return self.end_stream(session, stands).await;
+                    return self.end_stream(session, stands, None).await;
                 }
             };
             match piece {
@@ -275,18 +273,20 @@ impl<'a> Wait<'a> {
         }
     }
 
-    /// Ends a stream of events after a whole event, waiting a little for it if one is on its way.
+    /// Ends a stream of events after a whole event, of which `came` may be the next piece; waits a little for the
+    /// rest of it if it is on its way.
     async fn end_stream(
         &mut self,
         session: &mut ServerSession,
         mut stands: EventEnd,
+        mut came: Option<Bytes>,
     ) -> pingora_core::Result<()> {
         let clock = &self.ends.state.clock;
         let mut overdue = clock.sleep_until(Monotonic(clock.now().monotonic.0 + EVENT_END_TIMEOUT));
         while stands != EventEnd::Reached {
             let piece = tokio::select! {
                 biased;
-                piece = self.reader.next() => piece.map_err(|cut| self.broken_off(&cut))?,
+                piece = next_after(&mut came, self.reader) => piece.map_err(|cut| self.broken_off(&cut))?,
                 () = &mut overdue => return Err(broken_off("an event did not end in time")),
             };
             let Some(piece) = piece else { break };
@@ -306,6 +306,14 @@ impl<'a> Wait<'a> {
             }
             Cut::Broken(refusal) => broken_off(refusal.detail.as_deref().unwrap_or(&refusal.message)),
         }
+    }
+}
+
+/// What came already, or else the next piece.
+async fn next_after(came: &mut Option<Bytes>, reader: &mut Reader) -> Result<Option<Bytes>, Cut> {
+    match came.take() {
+        Some(piece) => Ok(Some(piece)),
+        None => reader.next().await,
     }
 }
 

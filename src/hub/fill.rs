@@ -14,6 +14,7 @@ use shapegate_core::limits::ERROR_BODY_BYTES_MAX;
 use shapegate_core::request::Verb;
 use shapegate_core::upstream::UpstreamRequest;
 
+use super::cache::Stored;
 use super::fetch::{Fetch, Fetched};
 use super::head::Head;
 use super::keeping::Keeping;
@@ -44,6 +45,8 @@ enum Filled {
     AsItCame,
     /// Not yet: this is all of it.
     AtOnce(Arc<Head>, Vec<Bytes>),
+    /// Not yet: what was kept is still right.
+    Confirmed(Arc<Stored>),
 }
 
 impl Errand {
@@ -62,6 +65,7 @@ impl Errand {
         match filled {
             Ok(Filled::AsItCame) => filler.finish(),
             Ok(Filled::AtOnce(head, body)) => filler.answer(head, body),
+            Ok(Filled::Confirmed(stored)) => filler.confirm(stored),
             Err(refusal) => {
                 if refusal.code == Code::UpstreamUnavailable {
                     self.upstream.note_trouble();
@@ -83,10 +87,7 @@ impl Errand {
         if let (Passed::NotModified, Some(keeping)) = (&passed, &self.keeping) {
             let confirmed = keeping.confirm(&fetched.head, now).ok_or_else(unasked)?;
             fetch.release(fetched);
-            return Ok(Filled::AtOnce(
-                Arc::clone(&confirmed.head),
-                confirmed.body.clone(),
-            ));
+            return Ok(Filled::Confirmed(confirmed));
         }
         let plan = self.keeping.as_ref().and_then(|keeping| {
             let generation = keeping.learn(&passed)?;

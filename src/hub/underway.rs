@@ -1,13 +1,13 @@
 //! The fetches under way, by what they fetch, and the room that they have for it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::IntGauge;
 use shapegate_core::code::Refusal;
 
 use super::key::Key;
+use super::room::{Kept, Room};
 use super::shared::{Filler, Reader, Shared, Sort};
 
 /// What answers under way may keep together, in bytes, before they keep pace with their readers instead.
@@ -20,12 +20,6 @@ pub struct Underway {
 }
 
 type Table = HashMap<Arc<Key>, Arc<Shared>>;
-
-struct Kept {
-    bytes: AtomicUsize,
-    bytes_max: usize,
-    gauge: IntGauge,
-}
 
 /// What becomes of one who asks.
 pub enum Turn<T, S> {
@@ -42,14 +36,9 @@ pub enum Turn<T, S> {
 impl Underway {
     /// Fetches whose answers may keep `bytes_max` together, shown by `gauge`.
     pub fn new(bytes_max: usize, gauge: IntGauge) -> Arc<Self> {
-        let kept = Kept {
-            bytes: AtomicUsize::new(0),
-            bytes_max,
-            gauge,
-        };
         Arc::new(Self {
             fetches: Mutex::default(),
-            kept: Arc::new(kept),
+            kept: Kept::new(bytes_max, gauge),
         })
     }
 
@@ -133,59 +122,5 @@ impl Listing {
             fetches.remove(key);
         }
         lawful
-    }
-}
-
-/// The part of the common room that one answer has taken; given back when it is dropped.
-pub(super) struct Room {
-    kept: Arc<Kept>,
-    taken: AtomicUsize,
-}
-
-impl Room {
-    fn of(kept: &Arc<Kept>) -> Self {
-        Self {
-            kept: Arc::clone(kept),
-            taken: AtomicUsize::new(0),
-        }
-    }
-
-    /// Takes `bytes` if there is room.
-    pub(super) fn take(&self, bytes: usize) -> bool {
-        let add = |kept: usize| kept.checked_add(bytes).filter(|sum| *sum <= self.kept.bytes_max);
-        let taken = self
-            .kept
-            .bytes
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add)
-            .is_ok();
-        if taken {
-            self.note(bytes);
-        }
-        taken
-    }
-
-    /// Takes `bytes` whether there is room or not.
-    pub(super) fn take_anyway(&self, bytes: usize) {
-        self.kept.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.note(bytes);
-    }
-
-    fn note(&self, bytes: usize) {
-        self.taken.fetch_add(bytes, Ordering::Relaxed);
-        self.kept.gauge.add(i64::try_from(bytes).unwrap_or(i64::MAX));
-    }
-
-    /// Gives `bytes` back, at most what was taken.
-    pub(super) fn give_back(&self, bytes: usize) {
-        let bytes = bytes.min(self.taken.load(Ordering::Relaxed));
-        self.taken.fetch_sub(bytes, Ordering::Relaxed);
-        self.kept.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        self.kept.gauge.sub(i64::try_from(bytes).unwrap_or(i64::MAX));
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        self.give_back(usize::MAX);
     }
 }

@@ -181,7 +181,7 @@ async fn a_client_gets_the_coding_that_it_likes_best() {
 
 #[tokio::test]
 async fn two_codings_of_one_body_are_named_by_one_tag_and_any_of_them_is_304() {
-    let (gateway, upstream, clock) = scripted().await;
+    let (gateway, upstream, _clock) = scripted().await;
     let whole = rows("one");
     let (first, _) = answered(&gateway, &upstream, START, &good("1-1", ELECTRICS_START, &whole)).await;
     let strong = first.header("etag").unwrap().to_owned();
@@ -205,16 +205,73 @@ async fn two_codings_of_one_body_are_named_by_one_tag_and_any_of_them_is_304() {
             assert_eq!(answer.header("vary"), Some("authorization, accept-encoding"));
         }
     }
-    // What is no longer fresh is confirmed by its strong tag, and need not be encoded again.
+}
+
+/// What is no longer fresh is confirmed by its strong tag; whoever asked gets it as those do who ask afterwards.
+#[tokio::test]
+async fn what_has_just_been_confirmed_goes_out_in_the_coding_that_was_made_of_it() {
+    let (gateway, upstream, clock) = scripted().await;
+    let whole = rows("one");
+    let (first, _) = answered(&gateway, &upstream, START, &good("1-1", ELECTRICS_START, &whole)).await;
+    let strong = first.header("etag").unwrap().to_owned();
+    let weak = format!("W/{strong}");
+    coded(&gateway, START, "br").await;
     clock.advance(Duration::from_secs(61));
-    let same = format!("HTTP/1.1 304 Not Modified\r\n{ELECTRICS_START}etag: {strong}\r\n\r\n");
-    let (confirmed, asked) = answered(&gateway, &upstream, START, &same).await;
-    assert!(asked.contains(&format!("if-none-match: {strong}\r\n")), "{asked}");
-    assert_eq!(confirmed.text(), whole);
+
+    // All of these wait for one 304.
+    let own = member(1);
+    let other = "\"1-1:-1:9_9\"";
+    let clients = [
+        [("accept-encoding", "br"), ("x-a", "")],
+        [("accept-encoding", "identity"), ("x-a", "")],
+        [("accept-encoding", "gzip;q=0.5, br;q=0.4"), ("x-a", "")],
+        [("accept-encoding", "br"), ("if-none-match", weak.as_str())],
+        [("accept-encoding", "br"), ("if-none-match", other)],
+        [("accept-encoding", "br"), ("cache-control", "no-transform")],
+    ];
+    let asking = clients
+        .each_ref()
+        .map(|headers| ask(&gateway, START, Some(&own), headers));
+    let confirming = async {
+        let (mut exchange, asked) = soon(upstream.asked()).await;
+        assert!(asked.contains(&format!("if-none-match: {strong}\r\n")), "{asked}");
+        until("all have joined", || gateway.state.metrics.hub.joined.get() == 5).await;
+        let same = format!("HTTP/1.1 304 Not Modified\r\n{ELECTRICS_START}etag: {strong}\r\n\r\n");
+        exchange.send(same).await;
+    };
+    let (answers, ()) = tokio::join!(futures_util::future::join_all(asking), confirming);
+    let told = |answer: &Answer| {
+        let header = |name| answer.header(name).unwrap_or("-").to_owned();
+        assert_eq!(answer.header("vary"), Some("authorization, accept-encoding"));
+        (answer.status, header("content-encoding"), header("etag"))
+    };
+    let expected = [
+        (200, "br", &weak),
+        (200, "-", &strong),
+        (200, "-", &strong),
+        (304, "-", &weak),
+        (200, "br", &weak),
+        (200, "-", &strong),
+    ];
+    for (answer, (status, coding, etag)) in answers.iter().zip(expected) {
+        assert_eq!(
+            told(answer),
+            (status, coding.to_owned(), etag.clone()),
+            "{answer:?}"
+        );
+        let body = if status == 304 { "" } else { whole.as_str() };
+        assert_eq!(decoded(answer), body);
+        let length = (status == 200).then(|| answer.body.len().to_string());
+        assert_eq!(answer.header("content-length"), length.as_deref());
+    }
+    assert_eq!(answers[0].header("cache-status"), Some("shapegate; fwd=stale"));
+
+    // Nothing was encoded twice, and what one of them liked better is made for those who ask next.
     let next = ask(&gateway, START, Some(&member(1)), &[("accept-encoding", "br")]).await;
     assert_eq!(next.header("content-encoding"), Some("br"), "at once");
-    assert_eq!(decoded(&next), whole);
-    assert_eq!(encodings(&gateway), [0, 1, 0]);
+    coded(&gateway, START, "gzip").await;
+    assert_eq!(encodings(&gateway), [0, 1, 1]);
+    assert_eq!(gateway.state.metrics.hub.fetches_total.get(), 2);
 }
 
 #[tokio::test]

@@ -98,18 +98,16 @@ async fn the_first_leaves_the_stream_and_nobody_notices_the_last_ends_it() {
 
 /// What the client that does not read may cost: the ring, and what kernels buffer.
 const POURED: usize = 48 * 1024 * 1024;
-const EVENT: usize = 16 * 1024;
 
-#[tokio::test]
-async fn a_laggard_is_cut_and_never_in_the_middle_of_what_looks_whole_and_the_others_go_on() {
+async fn a_laggard_is_cut_behind_an_event(size: usize, kept_max: i64) {
     let (gateway, upstream, mut clients, mut exchange) = streaming(2).await;
     let mut laggard = clients.remove(0);
     let mut reader = clients.remove(0);
-    let mut event = vec![b'x'; EVENT];
+    let mut event = vec![b'x'; size];
     event[..6].copy_from_slice(b"data: ");
-    event[EVENT - 2..].copy_from_slice(b"\n\n");
+    event[size - 2..].copy_from_slice(b"\n\n");
     let pouring = async {
-        for _ in 0..POURED / EVENT {
+        for _ in 0..POURED / size {
             exchange.send_chunk(&event).await;
         }
         exchange
@@ -126,15 +124,31 @@ async fn a_laggard_is_cut_and_never_in_the_middle_of_what_looks_whole_and_the_ot
         0,
         "who comes now gets a stream of its own"
     );
-    assert!(gateway.state.metrics.hub.underway_bytes.get() < 8 * 1024 * 1024);
+    assert!(gateway.state.metrics.hub.underway_bytes.get() < kept_max);
 
     let seen = until_the_end(&mut laggard).await;
     assert!(seen.len() < POURED, "the laggard missed something");
     assert!(seen.ends_with(b"\n\n"), "and stands at the end of an event");
-    assert_eq!(seen.len() % EVENT, 0);
+    assert_eq!(seen.len() % size, 0);
     assert_eq!(gateway.state.metrics.hub.behind.get(), 1);
     held(&gateway, 1).await;
-    drop((exchange, upstream));
+    drop((exchange, upstream, reader));
+    held(&gateway, 0).await;
+    until("all room is given back", || {
+        gateway.state.metrics.hub.underway_bytes.get() == 0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_laggard_is_cut_and_never_in_the_middle_of_what_looks_whole_and_the_others_go_on() {
+    a_laggard_is_cut_behind_an_event(16 * 1024, 8 * 1024 * 1024).await;
+}
+
+/// It is in the middle of one when it stops to read, and gets the rest of that although it is kept for nobody else.
+#[tokio::test]
+async fn a_laggard_within_a_large_event_gets_all_of_it_before_it_is_cut() {
+    a_laggard_is_cut_behind_an_event(3 * 1024 * 1024, 32 * 1024 * 1024).await;
 }
 
 /// All of a stream, which must end as one that is whole.

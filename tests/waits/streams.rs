@@ -9,7 +9,7 @@ use shapegate::hub::stream::EVENT_BYTES_MAX;
 use shapegate_core::time::UnixMillis;
 use shapegate_origin::{Origin, OriginConfig, Schema};
 
-use crate::place::{streaming, synced, users};
+use crate::place::{held, streaming, synced, users};
 use crate::support::gateway::{ELECTRIC_SECRET, Gateway, get, origin};
 use crate::support::patience::{soon, until};
 use crate::support::raw::Raw;
@@ -187,6 +187,30 @@ async fn a_large_event_that_does_not_end_breaks_the_stream_off_instead_of_lookin
     };
     soon(ended).await;
     assert_eq!(soon(client.chunk()).await, None, "no last chunk");
+}
+
+/// A large event of which the client has taken a part when its permission ends: it gets the rest, and nothing more.
+#[tokio::test]
+async fn a_large_event_that_is_half_read_at_the_end_is_sent_whole_and_nothing_after_it() {
+    const LARGE: usize = 8 * 1024 * 1024;
+    let (gateway, clock, mut client, mut exchange) = begun().await;
+    let mut event = vec![b'x'; LARGE];
+    event[LARGE - 2..].copy_from_slice(b"\n\n");
+    exchange.send_chunk(&event).await;
+    let mut seen = soon(client.chunk()).await.unwrap().len();
+    assert!(seen < LARGE);
+    expire(&clock);
+    exchange.send_chunk("data: {\"secret\":2}\n\n").await;
+    loop {
+        let chunk = soon(client.chunk()).await.expect("a clean end");
+        if chunk.is_empty() {
+            break;
+        }
+        seen += chunk.len();
+    }
+    assert_eq!(seen, LARGE);
+    soon(exchange.closed()).await;
+    held(&gateway, 0).await;
 }
 
 #[tokio::test]

@@ -123,6 +123,33 @@ pub async fn kept(
         let told = format!("shapegate; hit; ttl={}", stored.left(now.monotonic).as_secs());
         head.insert_header(&CACHE_STATUS, value_of(told.into()))?;
     }
+    whole(state, session, stored, (admitted, now), head).await
+}
+
+/// Answers with what was kept and has just been confirmed.
+///
+/// # Errors
+/// As [`kept()`].
+pub async fn confirmed(
+    state: &State,
+    session: &mut ServerSession,
+    stored: &Arc<Stored>,
+    admitted: &Admitted,
+    source: Source,
+    reply: &Reply<'_>,
+) -> Written {
+    let head = shared(&stored.head, Some(stored.length), source, admitted, reply);
+    whole(state, session, stored, (admitted, state.clock.now()), head).await
+}
+
+/// Sends all of what was kept, in the coding that the client likes best if it is made.
+async fn whole(
+    state: &State,
+    session: &mut ServerSession,
+    stored: &Arc<Stored>,
+    (admitted, now): (&Admitted, Now),
+    mut head: ResponseHeader,
+) -> Written {
     let mut body = &stored.body;
     if head.status == StatusCode::OK {
         let headers = &session.req_header().headers;

@@ -1,16 +1,20 @@
 //! Fillers and readers without an upstream.
 
+mod random;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use pingora_http::ResponseHeader;
 use prometheus::IntGauge;
+use shapegate_core::code::Code;
 use shapegate_core::time::Monotonic;
 use shapegate_core::upstream::UpstreamBase;
 
 use super::*;
 use crate::hub::key::{Key, KeyRef, Place};
+use crate::hub::stream::EventEnd;
 use crate::hub::underway::{Turn, Underway};
 
 const ROOM: usize = 64 * 1024 * 1024;
@@ -273,4 +277,115 @@ async fn a_stream_of_events_can_be_joined_from_its_start_until_its_ring_is_full(
     );
     assert!(matches!(one.next().await, Err(Cut::Behind)), "a laggard is cut");
     assert!(two.next().now_or_never().is_none(), "the others go on");
+}
+
+/// An event of so many bytes, in pieces.
+fn large_event(bytes: usize) -> Vec<Bytes> {
+    let mut event = vec![b'x'; bytes];
+    event.truncate(bytes - 2);
+    event.extend(b"\n\n");
+    event.chunks(PIECE).map(Bytes::copy_from_slice).collect()
+}
+
+const LARGE: usize = 4 * 1024 * 1024;
+
+/// A stream of large events of which one reader has begun the first, and the other has read so many.
+async fn laggard(bytes_max: usize, events: usize) -> (Reader, Reader, Filler, IntGauge) {
+    let (underway, kept) = underway(bytes_max);
+    let (mut slow, mut filler) = first(&underway, Sort::Events);
+    let mut fast = later(&underway, Sort::Events);
+    filler.begin(head(), Vec::new()).await;
+    for number in 0..events {
+        for piece in large_event(LARGE) {
+            filler.push(piece).await;
+        }
+        let seen = read(&mut fast);
+        assert_eq!(seen, LARGE, "event {number}");
+        if number == 0 {
+            assert!(slow.next().await.unwrap().unwrap().len() < LARGE);
+        }
+    }
+    (slow, fast, filler, kept)
+}
+
+/// All that one gets until it is cut, and where it stands then.
+async fn until_cut(reader: &mut Reader) -> (usize, EventEnd) {
+    let (mut seen, mut stands) = (0, EventEnd::Ahead);
+    loop {
+        match reader.next().await {
+            Ok(Some(piece)) => {
+                seen += piece.len();
+                stands = stands.after(&piece);
+            }
+            Err(Cut::Behind) => return (seen, stands),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_laggard_gets_all_of_the_large_event_that_it_has_begun_and_is_cut_behind_it() {
+    let (mut slow, fast, filler, kept) = laggard(ROOM, 10).await;
+    let before = kept.get();
+    assert!(usize::try_from(before).unwrap() <= LARGE_EVENTS_BYTES_MAX + LARGE + 4 * PIECE);
+    let (seen, stands) = until_cut(&mut slow).await;
+    assert_eq!((seen % PIECE, stands), (0, EventEnd::Reached));
+    assert!(seen < LARGE, "the rest of one event");
+    assert_eq!(
+        usize::try_from(before - kept.get()).unwrap(),
+        LARGE,
+        "its room is free with its last byte"
+    );
+    drop((slow, fast, filler));
+    assert_eq!(kept.get(), 0);
+}
+
+#[tokio::test]
+async fn a_reader_who_is_a_large_event_behind_is_no_laggard_yet() {
+    let (mut slow, _fast, _filler, _kept) = laggard(ROOM, 3).await;
+    let mut seen = 256 * 1024;
+    while seen < 3 * LARGE {
+        seen += slow.next().await.expect("not cut").expect("no end").len();
+    }
+}
+
+#[tokio::test]
+async fn without_room_a_large_event_comes_in_parts_and_nobody_holds_more_than_before() {
+    let (underway, kept) = underway(1024 * 1024);
+    let (mut slow, mut filler) = first(&underway, Sort::Events);
+    let mut fast = later(&underway, Sort::Events);
+    filler.begin(head(), Vec::new()).await;
+    let mut parts = 0;
+    for piece in large_event(LARGE).into_iter().chain(large_event(LARGE)) {
+        filler.push(piece).await;
+        parts += usize::from(read(&mut fast) > 0);
+        assert!(usize::try_from(kept.get()).unwrap() <= 2 * 1024 * 1024);
+    }
+    assert!(parts > 4, "{parts}");
+    assert!(matches!(slow.next().await, Err(Cut::Behind)));
+}
+
+#[tokio::test]
+async fn a_single_slow_reader_of_large_events_is_waited_for_in_the_middle_of_one() {
+    let (underway, _) = underway(ROOM);
+    let (mut reader, mut filler) = first(&underway, Sort::Events);
+    filler.begin(head(), Vec::new()).await;
+    for piece in large_event(LARGE) {
+        filler.push(piece).await;
+    }
+    assert!(reader.next().await.unwrap().is_some());
+    // The next event may gather, and is told no sooner than this one is nearly read.
+    let mut second = large_event(LARGE).into_iter();
+    let end = second.next_back().unwrap();
+    for piece in second {
+        assert!(filler.push(piece).now_or_never().is_some());
+    }
+    let mut pushing = Box::pin(filler.push(end));
+    assert!(futures_util::poll!(&mut pushing).is_pending());
+    let mut seen = 256 * 1024;
+    while seen < LARGE - 256 * 1024 {
+        assert!(futures_util::poll!(&mut pushing).is_pending(), "{seen}");
+        seen += reader.next().await.unwrap().unwrap().len();
+    }
+    assert!(futures_util::poll!(&mut pushing).is_ready());
 }
