@@ -100,8 +100,7 @@ fn told<'s>(span: &'s [String], name: &str) -> &'s str {
         let (key, value) = line.split_once(':')?;
         (key.trim() == name).then(|| value.trim())
     });
-    let one = values.next().unwrap_or_else(|| panic!("no {name} in {span:#?}"));
-    one
+    values.next().unwrap_or_else(|| panic!("no {name} in {span:#?}"))
 }
 
 fn of_kind<'s>(spans: &'s [Vec<String>], kind: &str) -> Vec<&'s Vec<String>> {
@@ -174,6 +173,11 @@ async fn the_collector_understands_every_span_attribute_and_link() {
 
     let (spans, log) = (collector.spans(), collector.log());
     assert_eq!(spans.len(), 8, "{log}");
+    says_every_attribute(&log);
+    knows_what_belongs_together(&spans);
+}
+
+fn says_every_attribute(log: &str) {
     for attribute in [
         "service.name: Str(gate-of-the-test)",
         "deployment.environment.name: Str(trial)",
@@ -190,9 +194,17 @@ async fn the_collector_understands_every_span_attribute_and_link() {
     ] {
         assert!(log.contains(attribute), "{attribute} of\n{log}");
     }
-    let servers = of_kind(&spans, "Server");
-    let (clients, waits) = (of_kind(&spans, "Client"), of_kind(&spans, "Internal"));
-    assert_eq!((servers.len(), clients.len(), waits.len()), (4, 2, 2), "{log}");
+    assert!(!log.contains("canary"), "{log}");
+}
+
+fn knows_what_belongs_together(spans: &[Vec<String>]) {
+    let servers = of_kind(spans, "Server");
+    let (clients, waits) = (of_kind(spans, "Client"), of_kind(spans, "Internal"));
+    assert_eq!(
+        (servers.len(), clients.len(), waits.len()),
+        (4, 2, 2),
+        "{spans:#?}"
+    );
     let continued = servers
         .iter()
         .find(|span| told(span, "Trace ID") == TRACE)
@@ -214,7 +226,7 @@ async fn the_collector_understands_every_span_attribute_and_link() {
         .iter()
         .filter(|span| span.iter().any(|line| line.starts_with("SpanLink #")))
         .collect();
-    assert_eq!(linked.len(), 1, "who joined: {log}");
+    assert_eq!(linked.len(), 1, "who joined: {spans:#?}");
     let text = linked[0].join("\n");
     let link = text.split("SpanLink #").nth(1).unwrap();
     assert!(
@@ -222,5 +234,4 @@ async fn the_collector_understands_every_span_attribute_and_link() {
         "{link}"
     );
     assert_ne!(told(linked[0], "ID"), told(polled, "Parent ID"));
-    assert!(!log.contains("canary"), "{log}");
 }
