@@ -13,6 +13,8 @@ mod support;
 mod caching;
 #[path = "hub/collapse.rs"]
 mod collapse;
+#[path = "hub/crowds.rs"]
+mod crowds;
 #[path = "hub/encoding.rs"]
 mod encoding;
 #[path = "hub/events.rs"]
@@ -28,5 +30,7 @@ mod overload;
 mod place;
 #[path = "hub/rotation.rs"]
 mod rotation;
+#[path = "hub/slow.rs"]
+mod slow;
 #[path = "hub/streams.rs"]
 mod streams;

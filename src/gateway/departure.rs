@@ -22,8 +22,8 @@ use crate::process::successor::{Program, Successor};
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// Waits end over this part of the grace period, as its divisor.
 const SPREAD_PART: u32 = 4;
-/// They end over no longer than this.
-const SPREAD_MAX: Duration = Duration::from_secs(3);
+/// They end over no longer than this, as they do with whatever else ends them.
+const SPREAD_MAX: Duration = Duration::from_secs(1);
 /// How long a successor may take to serve.
 const SUCCESSOR_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long whoever asks for an upgrade may take to say so.

@@ -184,6 +184,43 @@ async fn a_subject_reads_so_many_subsets_a_minute() {
     assert_eq!(gateway.get(target, Some(&user("b"))).await.status, 200);
 }
 
+/// However many subjects they are, or however many addresses.
+#[tokio::test]
+async fn a_tenant_and_an_address_begin_so_many_shapes_and_read_so_many_subsets_a_minute() {
+    let rest = users().replace(
+        "    table: users\n",
+        "    table: users\n    client: { subset: { limit_max: 10 } }\n",
+    );
+    for scope in ["per_tenant", "per_address"] {
+        for (limit, target) in [
+            ("new_shapes_per_minute", format!("{START}&cache-buster=")),
+            (
+                "subsets_per_minute",
+                format!("{START}&subset__limit=1&subset__order_by=id&cache-buster="),
+            ),
+        ] {
+            let (gateway, clock) = limited(&format!("{scope}: {{ {limit}: 3 }}"), &rest).await;
+            let ask = async |n: usize| {
+                gateway
+                    .get(&format!("{target}{n}-1"), Some(&user(&n.to_string())))
+                    .await
+            };
+            for n in 0..3 {
+                let answer = ask(n).await;
+                assert_eq!(answer.status, 200, "{scope} {limit}: {}", answer.text());
+            }
+            gateway.origin.forget_received();
+            for n in 3..10 {
+                assert_limited(&ask(n).await, "20");
+            }
+            gateway.received_nothing();
+            clock.advance(Duration::from_secs(20));
+            assert_eq!(ask(10).await.status, 200, "{scope} {limit}");
+            assert_limited(&ask(11).await, "20");
+        }
+    }
+}
+
 #[tokio::test]
 async fn requests_are_counted_by_subject_and_tenant_once_somebody_is_known() {
     let (gateway, _clock) = limited(
