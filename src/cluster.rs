@@ -12,6 +12,7 @@
 //! be written later. The log says so, and `shapegate_cluster_up`, and `/readyz`.
 
 mod bounded;
+mod changing;
 mod connection;
 mod exchange;
 mod fault;
@@ -33,11 +34,10 @@ use tokio::sync::{Notify, watch};
 use self::connection::{Connection, within};
 use self::ledger::Ledger;
 use self::rates::Link;
-use self::record::Field;
 use self::store::{Keys, Store};
 use crate::clock::Clock;
 use crate::config::ClusterSettings;
-use crate::revocation::{Entry, Full, Name, Operators, Revocations, Source};
+use crate::revocation::{Entry, Name, Operators, Revocations, Source};
 
 pub use fault::Fault;
 pub use metrics::ClusterMetrics;
@@ -46,8 +46,6 @@ pub use standing::{Overview, Standing, Told};
 
 /// How long a process that starts waits for the list before it serves without it.
 const START_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long whoever revokes waits to hear that all gateways are told.
-const SHARE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The first pause after a failure. Each further one doubles it.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest pause.
@@ -77,6 +75,8 @@ pub struct Cluster {
 
 struct Shared {
     ledger: Ledger,
+    /// What is in the state file only until Redis has it.
+    kept_meanwhile: Vec<Name>,
     /// Whether there is a cluster.
     is_on: bool,
 }
@@ -99,6 +99,7 @@ impl Cluster {
             since,
             shared: Mutex::new(Shared {
                 ledger: Ledger::default(),
+                kept_meanwhile: Vec::new(),
                 is_on,
             }),
             revocations,
@@ -150,6 +151,7 @@ impl Cluster {
                 let entries: Vec<Entry> = shared.ledger.entries().cloned().collect();
                 self.operators.add(entries).map(|()| {
                     shared.ledger = Ledger::default();
+                    shared.kept_meanwhile.clear();
                     self.publish(&shared.ledger);
                 })
             }
@@ -158,84 +160,6 @@ impl Cluster {
         shared.is_on = to_shared;
         if let Err(full) = moved {
             log::error!("revocations stay in the list in which they are: {full}");
-        }
-    }
-
-    /// Revokes for all gateways, or for this process where there is no cluster.
-    ///
-    /// # Errors
-    /// When there are too many; then nothing is changed.
-    pub async fn revoke(&self, entries: Vec<Entry>) -> Result<Told, Full> {
-        let now = self.clock.now().wall;
-        let fields = {
-            let mut shared = self.shared();
-            if shared.is_on {
-                let revoked = shared.ledger.revoke(entries, now);
-                let fields = revoked.inspect_err(|_| self.revocations.metrics().full.inc())?;
-                self.publish(&shared.ledger);
-                Ok(fields)
-            } else {
-                let names: Vec<Name> = entries.iter().map(|entry| entry.name.clone()).collect();
-                self.operators.add(entries)?;
-                Err(names)
-            }
-        };
-        Ok(match fields {
-            Ok(fields) => Told::shared(self.are_told(&fields).await),
-            Err(names) => Told {
-                shared: None,
-                kept: self.operators.keep(&names).await.map(|(kept, _)| kept),
-            },
-        })
-    }
-
-    /// Takes revocations back that operators made; how many there were.
-    pub async fn take_back(&self, names: &[Name]) -> (usize, Told) {
-        let now = self.clock.now().wall;
-        let (fields, mut own) = {
-            let mut shared = self.shared();
-            let own = self.operators.remove(names);
-            let fields = shared.is_on.then(|| {
-                let fields = shared.ledger.take_back(names, now);
-                self.publish(&shared.ledger);
-                fields
-            });
-            (fields, own)
-        };
-        let kept = self.operators.keep(names).await.map(|(kept, removed)| {
-            own.extend(removed);
-            kept
-        });
-        let Some(fields) = fields else {
-            return (own.len(), Told { shared: None, kept });
-        };
-        let told = Told {
-            shared: Some(self.are_told(&fields).await),
-            // Beside a cluster, what is shared is in no file.
-            kept: kept.filter(|_| !own.is_empty()),
-        };
-        (fields.len().max(own.len()), told)
-    }
-
-    /// Waits until all gateways are told, not for long.
-    async fn are_told(&self, fields: &[Field]) -> bool {
-        let mut settled = self.settled.subscribe();
-        self.wake.notify_one();
-        let waiting = async {
-            while self.is_up.load(Ordering::Acquire) {
-                if self.shared().ledger.are_written(fields) {
-                    return true;
-                }
-                if settled.changed().await.is_err() {
-                    break;
-                }
-            }
-            false
-        };
-        let overdue = self.clock.now().monotonic.plus(SHARE_TIMEOUT);
-        tokio::select! {
-            told = waiting => told,
-            () = self.clock.sleep_until(overdue) => false,
         }
     }
 

@@ -14,6 +14,7 @@ mod choose;
 pub mod connection;
 pub mod context;
 pub mod cors;
+pub mod decisions;
 pub mod departure;
 pub mod drain;
 pub mod explain;

@@ -75,7 +75,7 @@ use issuer::Verified;
 use memory::KnownUser;
 use opaque::{Chosen, Opaque};
 use provider::{Ended, Provider};
-use remote::RemoteKeys;
+use remote::KeyLine;
 use verified::VerifiedTokens;
 
 /// Issuers of one tenant; more are refused.
@@ -295,14 +295,14 @@ impl IdentityMethods {
     }
 
     /// The keys that issuers publish, an entry for each of those issuers.
-    pub(crate) fn published_keys(&self) -> impl Iterator<Item = &Arc<RemoteKeys>> {
-        self.issuers.values().filter_map(Issuer::published_keys)
+    pub(crate) fn key_lines(&self) -> impl Iterator<Item = &KeyLine> {
+        self.issuers.values().filter_map(Issuer::key_line)
     }
 
     /// The issuers that publish their keys, and how old these are; none where they have not come yet.
     pub fn key_ages(&self, now: Now) -> impl Iterator<Item = (&str, Option<Duration>)> {
-        self.published_keys()
-            .map(move |keys| (keys.issuer(), keys.age(now)))
+        self.key_lines()
+            .map(move |line| (line.keys().issuer(), line.keys().age(now)))
     }
 
     /// What keeps each provider from being asked while it fails again and again.

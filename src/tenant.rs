@@ -152,6 +152,11 @@ impl Tenant {
         }
     }
 
+    /// All shapes that its paths lead to.
+    pub fn shapes(&self) -> impl Iterator<Item = &ServedShape> {
+        self.router.shapes()
+    }
+
     /// How those who ask are known.
     pub fn identity(&self) -> &IdentityMethods {
         &self.identity

@@ -15,6 +15,8 @@ mod faults;
 mod garbage;
 #[path = "cluster/gateways.rs"]
 mod gateways;
+#[path = "cluster/keeping.rs"]
+mod keeping;
 #[allow(dead_code, reason = "shared with the tests of waits")]
 #[path = "waits/place.rs"]
 mod place;

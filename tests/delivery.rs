@@ -226,6 +226,12 @@ fn the_charts_templates_read_only_values_that_there_are() {
     for entry in fs::read_dir(folder).unwrap() {
         let template = fs::read_to_string(entry.unwrap().path()).unwrap();
         assert_eq!(template.matches("{{").count(), template.matches("}}").count());
+        let begun = ["if ", "with ", "range ", "define "]
+            .map(|word| template.matches(&format!("{{{{- {word}")).count());
+        assert_eq!(
+            begun.iter().sum::<usize>(),
+            template.matches("{{- end }}").count()
+        );
         for place in template.split(".Values.").skip(1) {
             let path = place
                 .split(|c: char| !c.is_ascii_alphanumeric() && c != '.')
@@ -239,4 +245,26 @@ fn the_charts_templates_read_only_values_that_there_are() {
         }
     }
     assert!(read > 20, "{read}");
+}
+
+#[test]
+fn the_chart_has_a_place_for_what_operators_revoke() {
+    let template = text("deploy/helm/shapegate/templates/deployment.yaml");
+    let (container, volumes) = template.split_once("      volumes:\n").unwrap();
+    let named = |text: &str, before: &str| -> Vec<String> {
+        let names = text.lines().filter_map(|line| line.trim().strip_prefix(before));
+        names
+            .map(|rest| rest.split([',', ' ']).next().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(named(container, "- { name: ").split_off(2), ["config", "state"]);
+    assert_eq!(named(volumes, "- name: "), ["config", "state"]);
+    assert!(
+        container.contains("- { name: state, mountPath: /var/lib/shapegate }\n"),
+        "writable"
+    );
+    let values = text("deploy/helm/shapegate/values.yaml");
+    assert!(values.contains("revocations: { state: /var/lib/shapegate/revocations.json }"));
+    let group = |key: &str| named(container, key);
+    assert_eq!(group("runAsGroup: "), group("fsGroup: "), "whose the volume is");
 }

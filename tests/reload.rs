@@ -13,6 +13,8 @@ mod support;
 mod broken;
 #[path = "reload/files.rs"]
 mod files;
+#[path = "reload/forgetting.rs"]
+mod forgetting;
 #[path = "reload/limits.rs"]
 mod limits;
 #[path = "reload/place.rs"]

@@ -25,5 +25,7 @@ mod polls;
 mod pressure;
 #[path = "waits/revocations.rs"]
 mod revocations;
+#[path = "waits/revoked_reads.rs"]
+mod revoked_reads;
 #[path = "waits/streams.rs"]
 mod streams;

@@ -101,3 +101,17 @@ impl fmt::Display for Clause {
         self.0.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_policies_state_in_the_same_words_is_read_once() {
+        let read = |text| Clause::read_policy(text).unwrap();
+        let one = read("only_here = $1 AND kind = 'a'");
+        assert!(Arc::ptr_eq(&one.0, &read("only_here = $1 AND kind = 'a'").0));
+        assert!(!Arc::ptr_eq(&one.0, &read("only_here = $1 AND kind = 'b'").0));
+    }
+}

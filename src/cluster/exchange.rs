@@ -68,6 +68,11 @@ impl Cluster {
         self.shared().ledger.unwritten(count_max)
     }
 
+    /// How much Redis lacks.
+    pub(super) fn unwritten_count(&self) -> usize {
+        self.shared().ledger.unwritten_count()
+    }
+
     /// Takes note of what became of what was to be written.
     pub(super) fn settle(&self, records: Vec<(Field, Record)>, outcomes: Vec<Outcome>) {
         let mut outdone = Vec::new();

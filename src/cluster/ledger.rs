@@ -146,6 +146,12 @@ impl Ledger {
             .collect()
     }
 
+    /// What is denied of a name and Redis does not have.
+    pub fn unwritten_entry(&self, field: &Field) -> Option<&Entry> {
+        let kept = self.records.get(field).filter(|kept| kept.unwritten)?;
+        kept.record.entry.as_deref()
+    }
+
     /// How many records Redis does not have.
     pub fn unwritten_count(&self) -> usize {
         self.unwritten

@@ -11,7 +11,7 @@ use super::Cluster;
 pub struct Told {
     /// Whether all gateways do; none where there is no cluster.
     pub shared: Option<bool>,
-    /// Whether the state file does; none where it has nothing to do with it.
+    /// Whether the state file does; none where it has nothing to do with it, as where all gateways know.
     pub kept: Option<bool>,
 }
 

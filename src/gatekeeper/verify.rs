@@ -16,7 +16,7 @@ use shapegate_core::shape_claims::{SignedShape, Unsigned};
 use shapegate_core::time::{Now, UnixMillis, Until};
 
 use crate::clock::Clock;
-use crate::identity::remote::RemoteKeys;
+use crate::identity::remote::KeyLine;
 use crate::identity::{
     AudienceRule, AwaitedKeys, CredentialHeaders, Fault, Issuer, IssuerError, IssuerSource, Jws,
     MemoryLimits, Remembered, SHAPE_TOKEN_TYPE, Standing, TokenMemory, VerifiedClaims, issuer_claim, quoted,
@@ -194,15 +194,25 @@ impl Verifier {
     }
 
     /// The keys that issuers publish, an entry for each of those issuers.
-    pub(crate) fn published_keys(&self) -> impl Iterator<Item = &Arc<RemoteKeys>> {
+    pub(crate) fn key_lines(&self) -> impl Iterator<Item = &KeyLine> {
         let issuers = self.issuers.values();
-        issuers.filter_map(|known| known.issuer.published_keys())
+        issuers.filter_map(|known| known.issuer.key_line())
+    }
+
+    /// Takes the place of an earlier one of the same tenant: its issuers' keys, where they are published in the same
+    /// places.
+    pub(crate) fn inherit(&self, earlier: &Self) {
+        for (name, known) in &earlier.issuers {
+            if let Some(own) = self.issuers.get(name) {
+                own.issuer.inherit(&known.issuer);
+            }
+        }
     }
 
     /// Whether no token can be verified yet, because every issuer's first keys are still to come.
     #[must_use]
     pub fn awaits_first_keys(&self, now: Now) -> bool {
-        let published = || self.published_keys();
+        let published = || self.key_lines().map(KeyLine::keys);
         published().next().is_some()
             && published().count() == self.issuers.len()
             && published().all(|keys| keys.age(now).is_none())

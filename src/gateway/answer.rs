@@ -22,7 +22,6 @@ use shapegate_core::request::Verb;
 use super::admit::Admitted;
 use super::context::RequestContext;
 use super::cors::CorsGrant;
-use super::held::Early;
 use super::state::State;
 use super::told::Told;
 use crate::admin::Metrics;
@@ -387,7 +386,8 @@ pub async fn must_refetch(session: &mut ServerSession, reply: &Reply<'_>) -> Wri
     send(session, 409, headers, body).await
 }
 
-/// Ends a wait as Electric ends one that timed out; the next request is judged anew.
+/// Ends a wait as Electric ends one that timed out; the next request is judged anew. What is finite cannot be told
+/// as "nothing new", and is refused as that next request will be.
 ///
 /// # Errors
 /// When the client is gone.
@@ -395,12 +395,12 @@ pub async fn nothing_new(
     state: &State,
     session: &mut ServerSession,
     admitted: &Admitted,
-    early: Early,
+    refusal: &Refusal,
     reply: &Reply<'_>,
 ) -> Written {
     let position = admitted.permit.position();
     let Some(handle) = position.handle.as_ref().filter(|_| admitted.request.waits()) else {
-        return refuse(session, &cut_short(early), reply).await;
+        return refuse(session, refusal, reply).await;
     };
     let cursor = next_cursor(
         state.clock.now().wall,
@@ -417,17 +417,6 @@ pub async fn nothing_new(
         headers.insert(name, value_of(value.into()));
     }
     send(session, 200, headers, Bytes::from(made.body)).await
-}
-
-/// A finite answer that was cut short cannot be told as "nothing new".
-fn cut_short(early: Early) -> Refusal {
-    match early {
-        Early::Permission => Refusal::new(
-            Code::TokenExpired,
-            "The credential ended while the answer was awaited.",
-        ),
-        Early::Drain => Refusal::new(Code::Draining, "The gateway is going away."),
-    }
 }
 
 /// Sends a whole answer.

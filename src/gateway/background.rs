@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::resolving;
 use super::state::State;
-use crate::tenant::Tenant;
+use crate::identity::remote::RemoteKeys;
 
 /// Runs what the process and each tenant of the snapshot in use need, until this is dropped.
 pub async fn run(state: &Arc<State>) {
@@ -22,7 +22,8 @@ async fn keep_keys_fresh(state: &Arc<State>) {
     let mut running = Running::default();
     loop {
         let snapshot = state.loaded().snapshot.clone();
-        running.become_those_of(snapshot.tenants(), state);
+        let keys = snapshot.tenants().flat_map(|tenant| tenant.published_keys());
+        running.become_those_of(keys, state);
         drop(snapshot);
         if replaced.changed().await.is_err() {
             return;
@@ -30,39 +31,45 @@ async fn keep_keys_fresh(state: &Arc<State>) {
     }
 }
 
-/// A task for each tenant.
+/// A task for each issuer's published keys.
 #[derive(Default)]
 struct Running(HashMap<usize, Task>);
 
 impl Running {
-    /// Starts tasks of new tenants and ends those of the ones that are gone; others are not disturbed.
-    fn become_those_of<'t>(&mut self, tenants: impl Iterator<Item = &'t Arc<Tenant>>, state: &Arc<State>) {
+    /// Starts tasks of new keys and ends those of the ones that are gone; others are not disturbed.
+    fn become_those_of<'t>(&mut self, all: impl Iterator<Item = &'t Arc<RemoteKeys>>, state: &Arc<State>) {
         let mut before = std::mem::take(&mut self.0);
-        for tenant in tenants {
-            let place = Arc::as_ptr(tenant).addr();
-            let task = before.remove(&place).unwrap_or_else(|| Task::of(tenant, state));
-            self.0.insert(place, task);
+        for keys in all {
+            let place = Arc::as_ptr(keys).addr();
+            let known = || before.remove(&place).unwrap_or_else(|| Task::of(keys, state));
+            self.0.entry(place).or_insert_with(known);
         }
     }
 }
 
-/// A task that ends when this is dropped. It holds its tenant, whose address is therefore nobody else's.
-struct Task(JoinHandle<()>);
+/// A task that ends when this is dropped.
+struct Task {
+    task: JoinHandle<()>,
+    /// As long as there is a task for them, their address is nobody else's.
+    _keys: Arc<RemoteKeys>,
+}
 
 impl Task {
-    fn of(tenant: &Arc<Tenant>, state: &Arc<State>) -> Self {
-        let (tenant, state) = (Arc::clone(tenant), Arc::clone(state));
-        Self(tokio::spawn(async move {
+    fn of(keys: &Arc<RemoteKeys>, state: &Arc<State>) -> Self {
+        let (fetched, state) = (Arc::clone(keys), Arc::clone(state));
+        let task = tokio::spawn(async move {
             let changed = || state.judge_anew();
-            tenant.keep_keys_fresh(&*state.clock, &changed).await;
-            // Whatever of it ends early, the tenant's address stays taken.
-            std::future::pending::<()>().await;
-        }))
+            fetched.keep_fresh(&*state.clock, &changed).await;
+        });
+        Self {
+            task,
+            _keys: Arc::clone(keys),
+        }
     }
 }
 
 impl Drop for Task {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }

@@ -17,7 +17,8 @@ use shapegate_core::code::Refusal;
 use shapegate_core::time::{Monotonic, Now};
 
 pub use self::ends::{Began, Early, First, PermissionEnd};
-use self::ends::{Ends, end_span, revoked};
+use self::ends::{Ends, end_span};
+pub(super) use self::ends::{revocations_since, revoked};
 use super::admit::{Admitted, Lapse, is_revoked, renew};
 use super::answer::{self, Reply};
 use super::overload::may_read_table;
@@ -197,12 +198,16 @@ impl<'a> Wait<'a> {
                 None => self.pass_on(session, &start, reply).await,
             },
             First::Came(Err(refusal)) => answer::refuse(session, &refusal, reply).await,
-            First::Late(_) => answer::nothing_new(state, session, admitted, Early::Permission, reply).await,
+            First::Late(_) => {
+                let refusal = self.ends.refusal(Early::Permission);
+                answer::nothing_new(state, session, admitted, &refusal, reply).await
+            }
             First::Early(early) => {
                 if early == Early::Drain {
                     session.set_keepalive(None);
                 }
-                answer::nothing_new(state, session, admitted, early, reply).await
+                let refusal = self.ends.refusal(early);
+                answer::nothing_new(state, session, admitted, &refusal, reply).await
             }
             First::Left(error) => Err(error),
         }
@@ -341,8 +346,7 @@ pub async fn next_piece<T, E>(
     if let Poll::Ready(broken) = ready {
         return Ok(broken);
     }
-    let mut revocations = state.revocations.subscribe();
-    revocations.mark_changed();
+    let mut revocations = revocations_since(state, admitted);
     tokio::select! {
         biased;
         _ = revoked(&mut revocations, state, admitted) => Err(answer::revoked()),

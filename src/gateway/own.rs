@@ -9,10 +9,11 @@ use pingora_http::ResponseHeader;
 use shapegate_core::answer::rejected;
 use shapegate_core::code::{Code, Refusal};
 
-use super::admit::Admitted;
+use super::admit::{Admitted, Lapse, revocation};
 use super::answer::{self, Reply};
-use super::held::{Client as _, PermissionEnd, broken_off, next_piece};
+use super::held::{Client as _, PermissionEnd, broken_off, next_piece, revocations_since, revoked};
 use super::state::State;
+use super::told::rejudged;
 use crate::hub::Fetched;
 use crate::hub::fill::{is_framed, start_of_body, unframed};
 
@@ -34,15 +35,23 @@ pub async fn serve(
         &admitted.along,
         silence_max,
     );
+    let mut revocations = revocations_since(state, admitted);
     let asked = tokio::select! {
         biased;
         asked = asking => asked,
+        refusal = revoked(&mut revocations, state, admitted) => {
+            return refuse_revoked(state, session, admitted, refusal, reply).await;
+        }
         error = session.left() => return Err(error),
     };
     let begun = match asked {
         Ok(fetched) => begin(fetched, admitted, reply).await,
         Err(refusal) => Err(refusal),
     };
+    // What came at the same moment is not handed out.
+    if let Some(refusal) = revocation(state, admitted) {
+        return refuse_revoked(state, session, admitted, refusal, reply).await;
+    }
     match begun {
         Ok((fetched, head)) => pass_on(state, session, fetched, head, admitted).await,
         Err(refusal) => {
@@ -52,6 +61,20 @@ pub async fn serve(
             answer::refuse(session, &refusal, reply).await
         }
     }
+}
+
+/// Tells a client what the next request would be told, as what it came with was revoked while it waited.
+async fn refuse_revoked(
+    state: &State,
+    session: &mut ServerSession,
+    admitted: &Admitted,
+    refusal: Refusal,
+    reply: &Reply<'_>,
+) -> pingora_core::Result<()> {
+    let written = answer::refuse(session, &refusal, reply).await;
+    let lapse = Lapse::Refused(Box::new(refusal));
+    rejudged(state, reply.told(), admitted.credential.as_ref(), &lapse);
+    written
 }
 
 /// The header that the client gets; or what it is told instead.

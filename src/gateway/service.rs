@@ -14,7 +14,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use shapegate_core::code::{Code, Refusal};
 
-use super::admit::{self, Admission, Admitted, is_revoked};
+use super::admit::{self, Admission, Admitted, is_revoked, revocation};
 use super::answer::{self, Reply};
 use super::connection::ConnectionBook;
 use super::context::{Replacement, RequestContext, Stage};
@@ -346,6 +346,10 @@ impl ProxyHttp for Gateway {
         let Some(admitted) = ctx.permitted() else {
             return Ok(());
         };
+        if let Some(revoked) = revocation(&self.state, admitted) {
+            ctx.refusal = Some(revoked);
+            return Err(Error::explain(ErrorType::ConnectionClosed, "revoked meanwhile").into_up());
+        }
         if is_encoded(upstream_response) {
             admitted.upstream.note_encoding();
             ctx.refetch = true;

@@ -3,13 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
-use quick_cache::sync::Cache;
 use shapegate_core::coding::Coding;
-use shapegate_core::permit::Allowed;
-use shapegate_core::policy::{DecisionKey, Facts};
+use shapegate_core::policy::Facts;
 use tokio::sync::watch;
 
 use super::body::BodyLimits;
+use super::decisions::Decisions;
 use super::drain::Drain;
 use super::request_id::RequestIds;
 use super::tls::Certificates;
@@ -25,11 +24,8 @@ use crate::limits::{LimitSettings, Limits};
 use crate::process::Pulse;
 use crate::reload::Standing;
 use crate::revocation::{Operators, Revocations};
-use crate::tenant::Snapshot;
+use crate::tenant::{Snapshot, Tenant};
 use crate::traces::Traces;
-
-/// Decisions remembered; each is a few hundred bytes.
-const DECISIONS_MAX: usize = 100_000;
 
 /// Bounds on a request's head.
 #[derive(Clone, Copy, Debug)]
@@ -40,15 +36,11 @@ pub struct HeadLimits {
     pub headers_max: usize,
 }
 
-/// Decisions by the shape's number and all that they were made from. A number is never used again, so that
-/// what was decided under other rules is never looked up.
-type Decisions = Cache<(u64, DecisionKey), Arc<Allowed>>;
-
 /// A snapshot in use, with the decisions made.
 pub struct Loaded {
     /// The tenants.
     pub snapshot: Snapshot,
-    /// What was decided, under this snapshot and under those before it.
+    /// What was decided, for tenants that are served.
     pub decisions: Arc<Decisions>,
     no_facts: Facts,
 }
@@ -67,16 +59,16 @@ impl Loaded {
         &self.no_facts
     }
 
-    /// Lets go of those who wait for a tenant that is another one in `next`, or not there.
+    /// Lets go of those who wait for a tenant that is another one in `next`, or not there, and of what was decided
+    /// for it.
     fn end_all_but(&self, next: &Snapshot) {
-        for tenant in self.snapshot.tenants() {
-            let stays = next
-                .tenant(tenant.id())
-                .is_some_and(|same| Arc::ptr_eq(same, tenant));
-            if !stays {
-                tenant.lease().end();
-            }
-        }
+        let stays = |tenant: &Arc<Tenant>| {
+            let same = next.tenant(tenant.id());
+            same.is_some_and(|same| Arc::ptr_eq(same, tenant))
+        };
+        let ended = || self.snapshot.tenants().filter(|tenant| !stays(tenant));
+        ended().for_each(|tenant| tenant.lease().end());
+        self.decisions.forget(ended());
     }
 
     /// Every tenant's upstream.
@@ -197,7 +189,7 @@ impl State {
         let authorizers = crate::authorizer::Asking::new(Arc::clone(&clock), metrics.authorizers.clone());
         Arc::new(Self {
             authorizers,
-            loaded: ArcSwap::new(Loaded::new(snapshot, Arc::new(Cache::new(DECISIONS_MAX)))),
+            loaded: ArcSwap::new(Loaded::new(snapshot, Arc::default())),
             changes: watch::Sender::new(0),
             certificates: Arc::default(),
             replacements: watch::Sender::new(()),

@@ -14,7 +14,7 @@ use super::fault::{Fault, quoted};
 use super::jws::{Header, Jws};
 use super::keys::{Key, KeyError, KeyRing, KeySource, KeyWarning, Standing};
 use super::mapping::{self, ClaimMapping};
-use super::remote::RemoteKeys;
+use super::remote::{KeyLine, RemoteKeys};
 
 /// The type of the tokens that this gateway mints for shapes. They say what may be synced, not who asks.
 pub const SHAPE_TOKEN_TYPE: &str = "shape+jwt";
@@ -102,7 +102,7 @@ enum Keys {
     /// The configuration.
     Given(KeyRing),
     /// The issuer itself.
-    Published(Arc<RemoteKeys>),
+    Published(KeyLine),
 }
 
 /// Which `typ` of a token is taken, none included.
@@ -181,7 +181,7 @@ impl Issuer {
                 IssuerError::Key { place: 0, error }
             })?;
             return Ok((
-                Self::of(source, types, Keys::Published(Arc::new(remote))),
+                Self::of(source, types, Keys::Published(KeyLine::new(remote))),
                 Vec::new(),
             ));
         }
@@ -217,15 +217,14 @@ impl Issuer {
         }
     }
 
-    /// Takes the place of an earlier one: with its terms, what that one has verified, and the keys that it has
-    /// fetched, whose standing what was verified rests on.
-    pub(super) fn inherit(&self, earlier: &Self) {
-        if self.terms != earlier.terms {
-            return;
+    /// Takes the place of an earlier one: its keys, where they are published in the same place; with its terms, also
+    /// what that one has verified, which rests on the standing of those keys.
+    pub(crate) fn inherit(&self, earlier: &Self) {
+        if let (Some(line), Some(known)) = (self.key_line(), earlier.published_keys()) {
+            line.go_on_with(known);
         }
-        self.number.store(earlier.number(), Ordering::Relaxed);
-        if let (Keys::Published(keys), Keys::Published(known)) = (&self.keys, &earlier.keys) {
-            keys.inherit(known);
+        if self.terms == earlier.terms {
+            self.number.store(earlier.number(), Ordering::Relaxed);
         }
     }
 
@@ -236,9 +235,14 @@ impl Issuer {
 
     /// The keys that it publishes, if that is where its keys come from.
     pub(crate) fn published_keys(&self) -> Option<&Arc<RemoteKeys>> {
+        self.key_line().map(KeyLine::keys)
+    }
+
+    /// The same, and what they may go on with.
+    pub(crate) fn key_line(&self) -> Option<&KeyLine> {
         match &self.keys {
             Keys::Given(_) => None,
-            Keys::Published(keys) => Some(keys),
+            Keys::Published(line) => Some(line),
         }
     }
 
@@ -322,7 +326,7 @@ impl Issuer {
         };
         let keys = match &self.keys {
             Keys::Given(keys) => return Ok(signature(self.signed_by(keys, token, checked)?, None)),
-            Keys::Published(keys) => keys,
+            Keys::Published(line) => line.keys(),
         };
         let missing = || Fault::KeysMissing(self.terms.name.to_string());
         let published = keys.current(now).ok_or_else(missing)?;

@@ -11,6 +11,7 @@
 mod budget;
 mod discovery;
 mod error;
+mod line;
 mod progress;
 mod source;
 
@@ -30,6 +31,7 @@ use progress::Progress;
 
 pub use budget::{FETCHES_MAX, FETCHES_WINDOW};
 pub use error::RemoteError;
+pub(crate) use line::KeyLine;
 pub use source::{KeyLocation, RemoteSource, STALE_MAX_DEFAULT};
 
 /// How often keys are fetched when nobody asks for newer ones.
@@ -98,11 +100,9 @@ impl RemoteKeys {
         published.as_ref().map(|published| age_of(published, now))
     }
 
-    /// Takes over what an earlier one of the same issuer and place has fetched.
-    pub(crate) fn inherit(&self, earlier: &Self) {
-        if self.issuer == earlier.issuer && self.source == earlier.source {
-            self.published.store(earlier.published.load_full());
-        }
+    /// Whether both would fetch the same.
+    fn is_same_place(&self, other: &Self) -> bool {
+        self.issuer == other.issuer && self.source == other.source
     }
 
     /// Whether it is known that no key has this name. A token without a name asks for any newer key.
@@ -154,11 +154,7 @@ impl RemoteKeys {
     /// what was permitted on a key's word may be permitted no longer.
     pub(crate) async fn keep_fresh(&self, clock: &dyn Clock, changed: &(dyn Fn() + Sync)) {
         let mut complaint = Complaint::default();
-        let mut due = match self.age(clock.now()) {
-            // Inherited ones: their time goes on.
-            Some(age) => clock.now().monotonic.plus(REFRESH_INTERVAL.saturating_sub(age)),
-            None => clock.now().monotonic,
-        };
+        let mut due = clock.now().monotonic;
         loop {
             let scheduled = tokio::select! {
                 () = clock.sleep_until(due) => true,
@@ -292,5 +288,29 @@ impl Complaint {
                 Some(age) => log::warn!("issuer {issuer:?}: its keys are {} s old: {error}", age.as_secs()),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use futures_util::poll;
+    use shapegate_core::time::UnixMillis;
+    use std::pin::pin;
+    use std::task::Poll;
+
+    /// As of a configuration that was replaced meanwhile: whoever still has it is not left waiting.
+    #[tokio::test]
+    async fn keys_that_nobody_fetches_are_waited_for_no_longer_than_others() {
+        let clock = ManualClock::at(UnixMillis(0));
+        let source = RemoteSource::of(KeyLocation::Issuer);
+        let keys = RemoteKeys::new("https://issuer.test".into(), source).unwrap();
+        let mut waiting = pin!(keys.newer(&clock));
+        assert_eq!(poll!(&mut waiting), Poll::Pending);
+        clock.advance(WAIT_MAX.checked_sub(Duration::from_millis(1)).unwrap());
+        assert_eq!(poll!(&mut waiting), Poll::Pending);
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(poll!(&mut waiting), Poll::Ready(Err(NoNewer(RETRY_INTERVAL))));
     }
 }

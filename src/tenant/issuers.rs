@@ -1,38 +1,34 @@
 //! The keys that a tenant's issuers publish: those of users' tokens, and those of tokens that sign shapes.
 
 use super::Tenant;
-use crate::clock::Clock;
 use crate::gatekeeper::Verifier;
-use crate::identity::remote::RemoteKeys;
+use crate::identity::remote::{KeyLine, RemoteKeys};
 use shapegate_core::time::Now;
 use std::sync::Arc;
 use std::time::Duration;
 
 impl Tenant {
+    fn key_lines(&self) -> impl Iterator<Item = &KeyLine> {
+        let of_shapes = self.gatekeeper.verifier.iter().flat_map(Verifier::key_lines);
+        self.identity.key_lines().chain(of_shapes)
+    }
+
     /// An entry for each issuer that publishes its keys.
-    fn published_keys(&self) -> impl Iterator<Item = &Arc<RemoteKeys>> {
-        let of_shapes = self.gatekeeper.verifier.iter().flat_map(Verifier::published_keys);
-        self.identity.published_keys().chain(of_shapes)
+    pub(crate) fn published_keys(&self) -> impl Iterator<Item = &Arc<RemoteKeys>> {
+        self.key_lines().map(KeyLine::keys)
     }
 
-    /// Fetches what issuers publish for as long as this is polled. `changed` is told when what was permitted
-    /// on a key's word may be permitted no longer.
-    pub async fn keep_keys_fresh(&self, clock: &dyn Clock, changed: &(dyn Fn() + Sync)) {
-        let fetching = self.published_keys().map(|keys| keys.keep_fresh(clock, changed));
-        futures_util::future::join_all(fetching).await;
-    }
-
-    /// Takes over the keys that the same tenant has fetched before, whose tokens they are for being no part of
-    /// them; and then, where a method is what it was, the tokens that were verified with the very keys.
+    /// Goes on with the keys that the same tenant has fetched before, and, where a method is what it was, with the
+    /// tokens that were verified with the very keys.
     pub(super) fn inherit_keys(&self, earlier: &Self) {
-        for keys in self.published_keys() {
-            let of_issuer = |known: &&Arc<RemoteKeys>| known.issuer() == keys.issuer();
-            earlier
-                .published_keys()
-                .filter(of_issuer)
-                .for_each(|known| keys.inherit(known));
-        }
         self.identity.inherit(&earlier.identity);
+        if let (Some(own), Some(known)) = (&self.gatekeeper.verifier, &earlier.gatekeeper.verifier) {
+            own.inherit(known);
+        }
+        // Whose tokens they are for is no part of keys: an issuer may have been known for the other purpose alone.
+        for line in self.key_lines() {
+            earlier.published_keys().for_each(|known| line.go_on_with(known));
+        }
     }
 
     /// The issuers that publish their keys, and how old these are; none where they have not come yet.

@@ -14,7 +14,7 @@ use shapegate_core::code::{Code, Refusal};
 use shapegate_core::policy::{Access, ShapePolicy};
 use shapegate_core::request::{Asked, Declared, Scalar, Verb};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Numbers for shapes, never used twice in a process: what was decided for one is never taken for another's.
@@ -55,6 +55,7 @@ pub struct ServedShape {
     authorizers: Arc<Authorizers>,
     hub: bool,
     counts: OnceLock<Arc<RouteCounts>>,
+    replaced: AtomicBool,
 }
 
 impl ServedShape {
@@ -66,12 +67,23 @@ impl ServedShape {
             authorizers,
             hub: shape.settings.hub,
             counts: OnceLock::new(),
+            replaced: AtomicBool::new(false),
         }
     }
 
     /// Its number, which no other shape of this process has or had.
     pub fn number(&self) -> u64 {
         self.number
+    }
+
+    /// Takes note that its tenant is no longer the one that is served.
+    pub fn replace(&self) {
+        self.replaced.store(true, Ordering::Release);
+    }
+
+    /// Whether whoever asks from now on is judged by another one.
+    pub fn is_replaced(&self) -> bool {
+        self.replaced.load(Ordering::Acquire)
     }
 
     /// What decides.
@@ -288,6 +300,11 @@ impl Router {
             .iter()
             .find_map(|(pattern, target)| Some((*target, captures(pattern, rest)?)))?;
         self.found(target, captures)
+    }
+
+    /// All shapes that paths lead to.
+    pub fn shapes(&self) -> impl Iterator<Item = &ServedShape> {
+        self.routes.iter().flat_map(|route| &route.shapes)
     }
 
     /// The path of the route that takes a raw path, as it is configured.

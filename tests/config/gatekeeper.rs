@@ -328,3 +328,13 @@ fn a_token_is_a_users_or_a_shapes_and_never_both() {
         "is the issuer that `mint` signs for",
     );
 }
+
+#[test]
+fn a_signing_key_that_all_may_read_is_refused() {
+    let given = given().world_readable_file("/etc/one.pem", &private_key(SigningAlgorithm::Es256));
+    let told = refused_in(&with(&format!("{MINT} }}\nshapes: [items]")), &given);
+    assert!(
+        told.contains("every account of this machine can read the private key /etc/one.pem"),
+        "{told}"
+    );
+}

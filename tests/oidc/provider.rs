@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use shapegate::identity::Algorithm;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 use crate::signing::{Signer, signer};
 use crate::support::token::{AUDIENCE, now};
@@ -46,6 +47,8 @@ impl NamedKey {
 pub enum Keys {
     /// This document.
     Document(Json),
+    /// This document, once it is let go.
+    Held(Arc<Notify>, Json),
     /// These bytes, whatever they are, and then nothing more while the connection is open.
     Bytes(Vec<u8>),
     /// A head, and then this piece again and again for as long as anybody reads.
@@ -53,8 +56,17 @@ pub enum Keys {
 }
 
 pub fn set(keys: &[&NamedKey]) -> Keys {
+    Keys::Document(document(keys))
+}
+
+/// A set that comes when the gate opens.
+pub fn held(gate: &Arc<Notify>, keys: &[&NamedKey]) -> Keys {
+    Keys::Held(Arc::clone(gate), document(keys))
+}
+
+fn document(keys: &[&NamedKey]) -> Json {
     let keys: Vec<Json> = keys.iter().map(|key| key.jwk()).collect();
-    Keys::Document(json!({ "keys": keys }))
+    json!({ "keys": keys })
 }
 
 struct State {
@@ -168,10 +180,10 @@ async fn serve(mut tcp: TcpStream, state: Arc<Mutex<State>>, issuer: String) {
 
 async fn answer_with(tcp: &mut TcpStream, answer: Keys) -> std::io::Result<()> {
     match answer {
-        Keys::Document(json) => {
-            let body = json.to_string();
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
-            tcp.write_all((head + &body).as_bytes()).await
+        Keys::Document(json) => write_document(tcp, &json).await,
+        Keys::Held(gate, json) => {
+            gate.notified().await;
+            write_document(tcp, &json).await
         }
         Keys::Bytes(bytes) => tcp.write_all(&bytes).await,
         Keys::Endless(head, piece) => {
@@ -181,6 +193,12 @@ async fn answer_with(tcp: &mut TcpStream, answer: Keys) -> std::io::Result<()> {
             }
         }
     }
+}
+
+async fn write_document(tcp: &mut TcpStream, json: &Json) -> std::io::Result<()> {
+    let body = json.to_string();
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+    tcp.write_all((head + &body).as_bytes()).await
 }
 
 /// The path of the next request; none when the connection ends.

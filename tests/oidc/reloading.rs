@@ -1,12 +1,17 @@
 //! Tokens that verified with published keys, while the configuration changes around them.
 
-use serde_json::json;
-use shapegate::identity::remote::{REFRESH_INTERVAL, STALE_MAX_DEFAULT};
+use std::sync::Arc;
 
-use crate::provider::{Keys, NamedKey, Provider, key, set};
-use crate::support::patience::until;
-use crate::support::token::IDENTITY;
-use crate::world::{SHAPES, World, method};
+use serde_json::json;
+use shapegate::identity::remote::{FETCHES_MAX, REFRESH_INTERVAL, STALE_MAX_DEFAULT};
+use tokio::sync::Notify;
+
+use crate::provider::{Keys, NamedKey, Provider, held, key, set};
+use crate::support::gateway::get;
+use crate::support::patience::{soon, until};
+use crate::support::raw::Raw;
+use crate::support::token::{IDENTITY, member};
+use crate::world::{SHAPES, TARGET, World, method};
 
 const OTHER_RULES: &str = r#"
 shapes:
@@ -131,4 +136,77 @@ async fn keys_and_tokens_that_a_reload_kept_grow_old_as_they_would_have_without_
     world.gateway.origin.forget_received();
     let answer = world.ask_while_time_passes(&tokens[0]).await;
     world.assert_refused(&answer, 503, "identity_unavailable", "an hour later");
+}
+
+/// A client with the first token of a new key, for which the keys are being asked for.
+async fn first_of_a_new_key(world: &World, provider: &Provider, token: &str) -> Raw {
+    let before = provider.fetches();
+    let mut client = world.gateway.connect().await;
+    client.send(get(TARGET, Some(token))).await;
+    until("the keys are asked for", || provider.fetches() > before).await;
+    client
+}
+
+#[tokio::test]
+async fn who_waits_for_a_new_key_during_a_reload_is_answered_by_the_fetch_under_way() {
+    let (old, new) = (key("old"), key("new"));
+    let provider = Provider::start(set(&[&old])).await;
+    let world = World::with(&provider).await;
+    let (issuer, gate) = (provider.issuer(), Arc::new(Notify::new()));
+    provider.publish(held(&gate, &[&old, &new]));
+    let token = new.token(&issuer, &json!({}));
+    let mut client = first_of_a_new_key(&world, &provider, &token).await;
+    for rules in [OTHER_RULES, SHAPES] {
+        let methods = method(&issuer, "");
+        world.gateway.reload(&format!("{IDENTITY}{methods}{rules}"));
+        // Whatever a reload does beside requests has happened when another one has been answered.
+        world.assert_served(&world.ask(&member(1)).await, "another issuer's");
+        world.assert_served(&world.ask(&old.token(&issuer, &json!({}))).await, "an old key's");
+    }
+    gate.notify_one();
+    let answer = soon(client.answer()).await.unwrap();
+    world.assert_served(&answer, "by the fetch that it waited for");
+    world.assert_served(&world.ask(&token).await, "by what is configured now");
+    assert_eq!(provider.fetches(), 2, "the first ones, and for the new key");
+}
+
+#[tokio::test]
+async fn who_waits_for_keys_of_a_place_that_is_given_up_is_told_to_come_again() {
+    let (old, new) = (key("old"), key("new"));
+    let provider = Provider::start(set(&[&old])).await;
+    let world = World::with(&provider).await;
+    let (issuer, gate) = (provider.issuer(), Arc::new(Notify::new()));
+    provider.publish(held(&gate, &[&old, &new]));
+    let token = new.token(&issuer, &json!({}));
+    let mut client = first_of_a_new_key(&world, &provider, &token).await;
+    provider.publish(set(&[&old, &new]));
+    let elsewhere = method(&issuer, &format!(", jwks_url: \"{issuer}/keys\""));
+    world.gateway.reload(&format!("{IDENTITY}{elsewhere}{SHAPES}"));
+    let answer = soon(client.answer()).await.unwrap();
+    world.assert_refused(&answer, 503, "identity_unavailable", "at once, without the clock");
+    world.has_keys().await;
+    world.assert_served(&soon(client.ask(get(TARGET, Some(&token)))).await, "again");
+}
+
+#[tokio::test]
+async fn b2_reloads_do_not_let_made_up_names_ask_an_issuer_more_often() {
+    let first = key("first");
+    let provider = Provider::start(set(&[&first])).await;
+    let world = World::with(&provider).await;
+    let methods = method(&provider.issuer(), "");
+    for round in 0..30 {
+        let made_up = NamedKey {
+            kid: Box::leak(format!("made-up-{round}").into_boxed_str()),
+            ..key("other")
+        };
+        let answer = world.ask(&made_up.token(&provider.issuer(), &json!({}))).await;
+        assert!([401, 503].contains(&answer.status), "{}", answer.text());
+        let rules = [SHAPES, OTHER_RULES][round % 2];
+        world.gateway.reload(&format!("{IDENTITY}{methods}{rules}"));
+    }
+    assert_eq!(provider.fetches(), FETCHES_MAX);
+    world.assert_served(
+        &world.ask(&first.token(&provider.issuer(), &json!({}))).await,
+        "a known user",
+    );
 }

@@ -1,6 +1,7 @@
 //! The real program, whose files change while it runs.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use crate::program::{Program, Setup};
 use crate::support::patience::until;
@@ -23,6 +24,30 @@ async fn a_file_that_is_written_is_noticed_without_a_word() {
     rewrite(&program, |text| {
         text.replace("user.org_id != 0", "user.org_id == 7")
     });
+    until("the change is served", || {
+        program.output().contains("the configuration changed")
+    })
+    .await;
+    assert_eq!(program.get(TARGET, Some(&token)).await.status, 403);
+}
+
+/// As Kubernetes mounts a ConfigMap: every file is a link through `..data`, which is swapped.
+#[tokio::test]
+async fn a_mounted_folder_that_is_swapped_is_noticed_without_a_word() {
+    let setup = Setup::new();
+    for version in ["..one", "..two"] {
+        fs::create_dir(setup.path(version)).unwrap();
+    }
+    symlink("..one", setup.path("..data")).unwrap();
+    symlink("..data/shapegate.yaml", setup.path("shapegate.yaml")).unwrap();
+    let program = setup.start().await;
+    let (folder, token) = (program.setup.folder.path(), member(1));
+    assert_eq!(program.get(TARGET, Some(&token)).await.status, 200);
+    let text = fs::read_to_string(folder.join("..one/shapegate.yaml")).unwrap();
+    let stricter = text.replace("user.org_id != 0", "user.org_id == 7");
+    fs::write(folder.join("..two/shapegate.yaml"), stricter).unwrap();
+    symlink("..two", folder.join("..data_tmp")).unwrap();
+    fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
     until("the change is served", || {
         program.output().contains("the configuration changed")
     })

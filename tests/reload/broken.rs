@@ -39,24 +39,38 @@ async fn whatever_is_wrong_with_the_configurations_own_file_leaves_everything_as
     });
     let large = format!("{MAIN}# {}", "x".repeat(100 * 1024 * 1024));
     let deep = format!("{MAIN}x: {}", "[".repeat(10_000));
-    let wrong: [(&str, &str); 12] = [
-        ("this is not: [yaml", "broken YAML"),
-        ("admin: off\nadmin: off\n", "a key twice"),
-        (&bomb, "a bomb of aliases"),
-        (&large, "100 MB"),
-        (&deep, "depth"),
-        ("admin: !!str off\ntenants: { folder: tenants }\n", "a tag"),
-        ("admin: off\ntenant: { folder: tenants }\n", "an unknown key"),
-        ("admin: no\ntenants: { folder: tenants }\n", "Norway"),
+    // Each with the line that is told, if one is at fault.
+    let wrong: [(&str, &str, Option<u32>); 12] = [
+        ("this is not: [yaml", "broken YAML", Some(1)),
+        ("admin: off\nadmin: off\n", "a key twice", Some(2)),
+        (&bomb, "a bomb of aliases", Some(15)),
+        (&large, "100 MB", None),
+        (&deep, "depth", Some(4)),
+        (
+            "admin: !!str off\ntenants: { folder: tenants }\n",
+            "a tag",
+            Some(1),
+        ),
+        (
+            "admin: off\ntenant: { folder: tenants }\n",
+            "an unknown key",
+            Some(2),
+        ),
+        ("admin: no\ntenants: { folder: tenants }\n", "Norway", Some(1)),
         (
             "admin: off\nlimits: { connections_max: 010 }\ntenants: { folder: tenants }\n",
             "octal",
+            Some(2),
         ),
-        ("admin: off\ntenants: { folder: nowhere }\n", "no such folder"),
-        ("", "nothing"),
-        ("a: &a [*a]\n", "an alias of itself"),
+        (
+            "admin: off\ntenants: { folder: nowhere }\n",
+            "no such folder",
+            Some(2),
+        ),
+        ("", "nothing", None),
+        ("a: &a [*a]\n", "an alias of itself", Some(1)),
     ];
-    for (text, what) in wrong {
+    for (text, what, line) in wrong {
         world.files.write("shapegate.yaml", text);
         world.look().await;
         assert_eq!(world.metric("shapegate_reload_current"), "0", "{what}");
@@ -65,6 +79,13 @@ async fn whatever_is_wrong_with_the_configurations_own_file_leaves_everything_as
             (200, 200),
             "{what}"
         );
+        let (_, places) = world.gateway.state.standing().refused.unwrap();
+        let told = |line: &u32| {
+            places
+                .iter()
+                .any(|place| place.contains(&format!("shapegate.yaml:{line}:")))
+        };
+        assert!(line.as_ref().is_none_or(told), "{what}: {places:?}");
         world.files.write("shapegate.yaml", MAIN);
         world.look().await;
         assert_eq!(world.metric("shapegate_reload_current"), "1", "{what}");

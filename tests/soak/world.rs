@@ -252,8 +252,7 @@ impl Shared {
             // Also to whoever asks for a shape that rotates while it is made.
             200 | 409 => revoked != Some(true),
             403 => revoked != Some(false),
-            // What is awaited when a user is revoked is answered as if the credential had ended.
-            401 => credential.is_none() || revoked.is_none(),
+            401 => credential.is_none(),
             502..=504 => electric.is_none() || credential.is_none(),
             _ => false,
         };

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 /// How long anything may take before a test gives up on it.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 /// How long between two looks.
 const PAUSE: Duration = Duration::from_millis(2);
 

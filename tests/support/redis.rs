@@ -10,6 +10,7 @@ use redis::{AsyncConnectionConfig, FromRedisValue, RedisConnectionInfo};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
+use super::patience::PATIENCE;
 use super::ports::free_address;
 
 /// How often, at this interval, a server that starts is asked whether it is there.
@@ -104,7 +105,10 @@ impl Redis {
         if let Some(password) = self.password {
             info = info.set_password(password);
         }
-        let config = AsyncConnectionConfig::new();
+        // By itself the crate gives up after half a second, which a busy machine takes for a large answer.
+        let config = AsyncConnectionConfig::new()
+            .set_response_timeout(Some(PATIENCE))
+            .set_connection_timeout(Some(PATIENCE));
         let stream = TcpStream::connect(self.address).await.ok()?;
         let (mut connection, driver) = MultiplexedConnection::new_with_config(&info, stream, config)
             .await

@@ -58,6 +58,18 @@ async fn a_handle_that_one_tenant_tagged_is_none_of_anothers() {
     );
 }
 
+#[tokio::test]
+async fn what_a_user_of_one_tenant_uses_up_a_namesake_of_another_has_still() {
+    for limit in ["per_subject", "per_tenant"] {
+        let limits = format!("limits: {{ {limit}: {{ requests_per_minute: 2 }} }}\n");
+        let gateway = Gateway::start(&format!("{limits}{}", two())).await;
+        for (tenant, status) in [("acme", 200), ("acme", 200), ("acme", 429), ("beta", 200)] {
+            let answer = ask(&gateway, &format!("{tenant}.test"), USERS, Some(&of(tenant))).await;
+            assert_eq!(answer.status, status, "{limit}, {tenant}: {}", answer.text());
+        }
+    }
+}
+
 /// A GET for a tenant, by one who belongs to it.
 fn bytes(tenant: &str, target: &str) -> String {
     let token = of(tenant);

@@ -1,12 +1,15 @@
 //! A credential that ends while its holder waits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use shapegate::clock::ManualClock;
 use shapegate_core::time::UnixMillis;
 
-use crate::place::{assert_nothing_new, held, polling, streaming, synced, timeless};
-use crate::support::gateway::get;
+use crate::place::{assert_nothing_new, held, polling, streaming, synced, timeless, users};
+use crate::support::gateway::{Gateway, get, origin};
+use crate::support::many;
 use crate::support::patience::{soon, until};
 use crate::support::token;
 
@@ -159,4 +162,42 @@ async fn tokens_that_end_at_different_times_end_only_their_own_waits() {
     gateway.origin.insert("users", row).unwrap();
     let answer = soon(second.answer()).await.unwrap();
     assert_eq!(crate::place::operations(&answer)[0].1["name"], "Eve");
+}
+
+/// Goal R6; ten thousand of them in `make test-long`.
+#[tokio::test]
+async fn r6_of_many_streams_and_polls_each_ends_cleanly_with_its_token_and_the_next_request_is_401() {
+    let count = many("SHAPEGATE_STREAMS", 500);
+    // Each client is a connection on both of its sides.
+    shapegate::process::open_files::raise_limit();
+    let clock = ManualClock::at(UnixMillis::from_seconds(token::now()));
+    let config = format!("limits: {{ connections_per_address_max: 100000 }}\n{}", users());
+    let gateway = Gateway::before(origin(), &config, Arc::new(clock.clone())).await;
+    let place = synced(&gateway, &ending_in(30)).await;
+    let mut clients = Vec::new();
+    for number in 0..count {
+        let claims = json!({ "sub": format!("short_{number}"), "org_id": 1, "exp": token::now() + 30 });
+        let (mut client, token) = (gateway.connect().await, token::token(claims));
+        let target = if number % 2 == 0 {
+            place.poll()
+        } else {
+            place.events()
+        };
+        client.send(get(&target, Some(&token))).await;
+        clients.push((client, target, token));
+    }
+    held(&gateway, i64::try_from(count).unwrap()).await;
+    clock.advance(Duration::from_secs(30 + SKEW + 1));
+    for (client, target, token) in &mut clients {
+        let answer = soon(client.answer()).await.unwrap();
+        assert_eq!((answer.status, answer.complete), (200, true), "{}", answer.text());
+        let next = soon(client.ask(get(target, Some(token)))).await;
+        assert_eq!((next.status, next.code().as_str()), (401, "token_expired"));
+    }
+    held(&gateway, 0).await;
+    until("nobody waits upstream", || gateway.origin.waiting() == 0).await;
+    assert!(
+        gateway.origin.received().len() <= 2,
+        "one for the polls, one for the streams"
+    );
 }

@@ -32,6 +32,11 @@ struct Parsed {
 /// A parser of the whole language takes its time, and rules are much alike.
 static PARSED: LazyLock<Interner<Parsed>> = LazyLock::new(Interner::default);
 
+/// The text parsed, once for all who have it.
+fn parsed(text: &str) -> Result<Arc<Parsed>, Fault> {
+    PARSED.find_or_make(text, |_| true, || parse(text))
+}
+
 fn parse(text: &str) -> Result<Parsed, Fault> {
     let tree = Parser::new().parse(text).map_err(|errors| {
         let first = errors
@@ -56,7 +61,7 @@ impl Expression {
             let message = format!("an expression has at most {} bytes", limits::EXPRESSION_BYTES_MAX);
             return Err(Fault::new(message, "split it into several rules"));
         }
-        let parsed = PARSED.find_or_make(text, |_| true, || parse(text))?;
+        let parsed = parsed(text)?;
         let reads = Checker::new(vocabulary).check(&parsed.tree, known)?;
         Ok(Self { parsed, reads })
     }
@@ -94,5 +99,19 @@ impl Expression {
             ExecutionError::FunctionError { function, .. } => format!("{function}() failed"),
             _ => "values of kinds that do not go together".to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn one_text_is_parsed_once_whoever_has_it() {
+        let text = "has(user.only_here) && user.only_here == 1";
+        let (one, other) = (parsed(text).unwrap(), parsed(text).unwrap());
+        assert!(Arc::ptr_eq(&one, &other));
+        assert!(!Arc::ptr_eq(&one, &parsed("has(user.only_here)").unwrap()));
     }
 }

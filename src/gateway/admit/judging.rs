@@ -66,7 +66,7 @@ pub(super) async fn decide(
     let facts = gathered.as_ref().unwrap_or_else(|| loaded.no_facts());
     let allowed = policy.judge(asking.identity, &request, asked, facts, now)?;
     if let Some(key) = key {
-        loaded.decisions.insert(key, Arc::clone(&allowed));
+        loaded.decisions.remember(shape, &key, &allowed);
     }
     Ok(allowed)
 }

@@ -37,7 +37,8 @@ const GIVEN_FACTS_HOLD: Duration = Duration::from_secs(3600);
 
 /// Fetches what issuers publish for as long as this is polled, which is as long as somebody waits for it.
 async fn fetch_keys(tenant: &Tenant, clock: &dyn Clock) -> Infallible {
-    tenant.keep_keys_fresh(clock, &|| ()).await;
+    let fetching = tenant.published_keys().map(|keys| keys.keep_fresh(clock, &|| ()));
+    futures_util::future::join_all(fetching).await;
     std::future::pending().await
 }
 

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use shapegate_core::code::Refusal;
+use shapegate_core::code::{Code, Refusal};
 use tokio::sync::watch;
 
 use super::Client;
@@ -51,17 +51,12 @@ pub enum First<T> {
 
 impl<'a> Ends<'a> {
     pub(super) fn of(state: &'a State, admitted: &'a Admitted) -> Self {
-        let mut revocations = state.revocations.subscribe();
-        if *revocations.borrow() != admitted.epoch {
-            // Something was revoked after this was admitted, and before anybody listened.
-            revocations.mark_changed();
-        }
         Self {
             state,
             admitted,
             changes: state.changes(),
             lease: Box::pin(admitted.lease.over()),
-            revocations,
+            revocations: revocations_since(state, admitted),
             permission: PermissionEnd::of(state, admitted),
             drain: Box::pin(state.drain.turn(&*state.clock)),
             lapse: None,
@@ -110,6 +105,19 @@ impl<'a> Ends<'a> {
                     return First::Early(Early::Permission);
                 }
             }
+        }
+    }
+
+    /// What the client of a finite answer is told that ended `early`.
+    pub(super) fn refusal(&self, early: Early) -> Refusal {
+        match (early, &self.lapse) {
+            (Early::Drain, _) => Refusal::new(Code::Draining, "The gateway is going away."),
+            // As the next request with it, which a new credential helps or does not.
+            (Early::Permission, Some(Lapse::Refused(refusal))) => Refusal::clone(refusal),
+            (Early::Permission, _) => Refusal::new(
+                Code::TokenExpired,
+                "The credential ended while the answer was awaited.",
+            ),
         }
     }
 
@@ -187,12 +195,17 @@ fn permission_end(state: &State, admitted: &Admitted) -> Sleep {
     })
 }
 
+/// Tells of changes of what is revoked since a request was admitted, of those before anybody listened, too.
+pub fn revocations_since(state: &State, admitted: &Admitted) -> watch::Receiver<u64> {
+    let mut revocations = state.revocations.subscribe();
+    if *revocations.borrow() != admitted.epoch {
+        revocations.mark_changed();
+    }
+    revocations
+}
+
 /// Resolves once what the request came with is revoked.
-pub(super) async fn revoked(
-    changes: &mut watch::Receiver<u64>,
-    state: &State,
-    admitted: &Admitted,
-) -> Refusal {
+pub async fn revoked(changes: &mut watch::Receiver<u64>, state: &State, admitted: &Admitted) -> Refusal {
     loop {
         // The sender lives in the state, which outlives this.
         _ = changes.changed().await;
