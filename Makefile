@@ -31,8 +31,8 @@ lint: ## formatting, clippy, rustdoc, shellcheck
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
 	shellcheck -x $(SHELL_SCRIPTS)
 
-test: test-rust test-clients ## all tests of every commit; test-long adds more cases and the real OPA, OpenFGA and SpiceDB
-	@echo "make test-long adds: many more random cases, and authorisers with the real OPA, OpenFGA and SpiceDB"
+test: test-rust test-clients ## all tests of every commit; test-long adds more cases and the real OPA, OpenFGA, SpiceDB and OpenTelemetry Collector
+	@echo "make test-long adds: many more random cases, and the real OPA, OpenFGA, SpiceDB and OpenTelemetry Collector"
 
 test-rust: ## the Rust tests alone
 	@$(NEED) rust build curl postgres caches redis systemd packaging sbom
@@ -44,10 +44,11 @@ test-clients: ## Electric's TypeScript client, and a certified OpenID provider, 
 	cd tests/clients && $(NPM) ci
 	cd tests/clients && SHAPEGATE_PROGRAMS="$(PROGRAMS)" $(NPM) test
 
-test-long: test-clients ## before a release: many more random cases, and authorisers with the real OPA, OpenFGA and SpiceDB
-	@$(NEED) rust build curl postgres caches redis systemd packaging sbom authorization_servers
+test-long: test-clients ## before a release: many more random cases, and the real OPA, OpenFGA, SpiceDB and OpenTelemetry Collector
+	@$(NEED) rust build curl postgres caches redis systemd packaging sbom authorization_servers collector
 	PROPTEST_CASES=20000 SHAPEGATE_UPGRADES=100 SHAPEGATE_STREAMS=10000 SHAPEGATE_SOAK_ROUNDS=60 $(CARGO) test --locked --workspace -- --include-ignored
-	SHAPEGATE_AUTHORIZATION_SERVERS="$(CURDIR)/target/tools/bin" $(CARGO) test --locked --features authorization_servers --test authorizers servers
+	SHAPEGATE_AUTHORIZATION_SERVERS="$(CURDIR)/target/tools/bin" $(CARGO) test --locked --features authorization_servers,collector --test authorizers servers
+	SHAPEGATE_COLLECTOR="$(CURDIR)/target/tools/bin/otelcol" $(CARGO) test --locked --features authorization_servers,collector --test traces real
 
 test-vectors: ## Project Wycheproof's vectors: make test-vectors WYCHEPROOF=<a clone of it>
 	@$(NEED) rust build

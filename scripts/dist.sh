@@ -48,7 +48,7 @@ mkdir -p "$made/man" "$made/completions"
 for shell in bash zsh fish; do
     "$made/shapegate" completions "$shell" >"$made/completions/shapegate.$shell"
 done
-cp -R systemd conf docs LICENSE README.md CHANGELOG.md "$made/"
+cp -R systemd conf docs LICENSE README.md ARCHITECTURE.md CONTRIBUTING.md CHANGELOG.md "$made/"
 cp "$sbom" "$made/"
 tar --directory "$out" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" \
     --create "$name" | gzip --no-name >"$out/$name.tar.gz"

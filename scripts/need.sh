@@ -269,6 +269,26 @@ build_go() { # NAME MODULE VERSION PACKAGE
     ln -sf "$name-$version" "$built/$name"
 }
 
+# The OpenTelemetry Collector with what the tests need of it (scripts/otelcol.yaml): its own builder gathers that.
+collector_version=v0.165.0
+
+need_collector() {
+    local version=${collector_version#v} built=$PWD/$tools/bin made=$PWD/$tools/build/otelcol
+    need_go
+    grep -q "otlpreceiver $collector_version" scripts/otelcol.yaml ||
+        die "scripts/otelcol.yaml is for another collector than $collector_version"
+    [ -x "$built/otelcol-$version" ] || {
+        say "building the OpenTelemetry Collector $version (once)"
+        mkdir -p "$built" "$made"
+        GOBIN=$built go install "go.opentelemetry.io/collector/cmd/builder@$collector_version" >&2
+        sed "s|OUTPUT|$made|" scripts/otelcol.yaml >"$made.yaml"
+        nice "$built/builder" --config "$made.yaml" >&2
+        mv "$made/otelcol" "$built/otelcol-$version"
+        rm -rf "$made" "$made.yaml" "$built/builder"
+    }
+    ln -sf "otelcol-$version" "$built/otelcol"
+}
+
 need_authorization_servers() {
     need_go
     build_go opa github.com/open-policy-agent/opa "$opa_version" .
@@ -276,10 +296,10 @@ need_authorization_servers() {
     build_go spicedb github.com/authzed/spicedb "$spicedb_version" ./cmd/spicedb
 }
 
-[ $# -gt 0 ] || die "usage: scripts/need.sh rust|rust_lints|build|curl|node|postgres|caches|redis|systemd|packaging|sbom|shellcheck|bench|authorization_servers ..."
+[ $# -gt 0 ] || die "usage: scripts/need.sh rust|rust_lints|build|curl|node|postgres|caches|redis|systemd|packaging|sbom|shellcheck|bench|authorization_servers|collector ..."
 for group in "$@"; do
     case $group in
-    rust | rust_lints | build | curl | node | postgres | caches | redis | systemd | packaging | sbom | shellcheck | bench | authorization_servers) "need_$group" ;;
+    rust | rust_lints | build | curl | node | postgres | caches | redis | systemd | packaging | sbom | shellcheck | bench | authorization_servers | collector) "need_$group" ;;
     *) die "no such group: $group" ;;
     esac
 done

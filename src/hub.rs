@@ -9,6 +9,7 @@
 //! Nobody comes here before he is permitted, and what is shared is labelled for each client anew.
 
 pub mod addresses;
+pub mod answers;
 pub mod ask;
 pub mod cache;
 pub mod encode;

@@ -12,8 +12,10 @@ pub mod control;
 pub mod manager;
 pub mod open_files;
 pub mod passing;
+pub mod pulse;
 pub mod sockets;
 pub mod successor;
 
 pub use arrival::Arrival;
+pub use pulse::Pulse;
 pub use sockets::{ListenError, Socket, Sockets};

@@ -201,6 +201,24 @@ fn the_charts_values_are_a_right_configuration_and_leave_a_pod_time_to_finish() 
 }
 
 #[test]
+fn the_charts_pods_are_asked_how_they_are_and_replaced_without_a_gap() {
+    let deployment = text("deploy/helm/shapegate/templates/deployment.yaml");
+    let probe = |name: &str| {
+        let rest = deployment.split(&format!("{name}Probe:")).nth(1).unwrap();
+        rest.lines().nth(1).unwrap().trim().to_owned()
+    };
+    // A gateway that drains is alive, and gets no more connections.
+    assert_eq!(probe("liveness"), "httpGet: { path: /healthz, port: health }");
+    assert_eq!(probe("startup"), "httpGet: { path: /healthz, port: health }");
+    assert_eq!(probe("readiness"), "httpGet: { path: /readyz, port: health }");
+    assert!(deployment.contains("- { name: health, containerPort: 8081 }"));
+    assert!(deployment.contains("rollingUpdate: { maxSurge: 1, maxUnavailable: 0 }"));
+    assert!(
+        deployment.contains("terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}")
+    );
+}
+
+#[test]
 fn the_charts_templates_read_only_values_that_there_are() {
     let values = yaml("deploy/helm/shapegate/values.yaml");
     let folder = root().join("deploy/helm/shapegate/templates");

@@ -11,11 +11,15 @@ mod support;
 
 #[path = "observability/canaries.rs"]
 mod canaries;
+#[path = "observability/counted.rs"]
+mod counted;
 #[path = "observability/dashboards.rs"]
 mod dashboards;
 #[allow(dead_code, reason = "other tests need more of it")]
 #[path = "authorizers/fake.rs"]
 mod fake;
+#[path = "observability/fields.rs"]
+mod fields;
 #[path = "observability/journal.rs"]
 mod journal;
 #[path = "observability/logs.rs"]

@@ -25,6 +25,8 @@ mod limits;
 mod manager;
 #[path = "operations/program.rs"]
 mod program;
+#[path = "operations/readiness.rs"]
+mod readiness;
 #[path = "operations/reloading.rs"]
 mod reloading;
 #[path = "operations/revocations.rs"]

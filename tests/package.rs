@@ -195,6 +195,8 @@ async fn the_package_is_installed_runs_as_its_unit_says_is_removed_and_leaves_no
         "usr/share/fish/vendor_completions.d/shapegate.fish",
         "usr/share/doc/shapegate/copyright",
         "usr/share/doc/shapegate/configuration.md",
+        "usr/share/doc/shapegate/grafana/shapegate.json",
+        "usr/share/doc/shapegate/prometheus/alerts.yaml",
     ] {
         assert!(installed.contains(file), "{file} of {installed:?}");
     }

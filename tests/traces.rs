@@ -20,10 +20,17 @@ mod ends;
 mod fake;
 #[path = "traces/faults.rs"]
 mod faults;
+#[path = "traces/minting.rs"]
+mod minting;
 #[allow(dead_code, reason = "other tests need more of it")]
 #[path = "operations/program.rs"]
 mod program;
+#[cfg(feature = "collector")]
+#[path = "traces/real.rs"]
+mod real;
 #[path = "traces/spans.rs"]
 mod spans;
+#[path = "traces/tls.rs"]
+mod tls;
 #[path = "traces/world.rs"]
 mod world;

@@ -50,6 +50,7 @@ impl fmt::Debug for ClusterSettings {
             .debug_struct("ClusterSettings")
             .field("url", &self.url)
             .field("prefix", &self.prefix)
+            .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
 }

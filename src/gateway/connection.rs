@@ -16,6 +16,7 @@ use super::drain::Drain;
 use crate::admin::Metrics;
 use crate::clock::Clock;
 use crate::limits::address;
+use crate::process::Pulse;
 
 /// How many connections, and how long a head may take.
 #[derive(Clone, Debug)]
@@ -71,6 +72,7 @@ pub struct Guarded<A> {
     inner: Arc<A>,
     book: Arc<ConnectionBook>,
     drain: Drain,
+    pulse: Pulse,
 }
 
 /// The connections that are open, shared with the request hooks.
@@ -200,9 +202,14 @@ impl Drop for Seat {
 }
 
 impl<A> Guarded<A> {
-    /// `inner` behind the caps of `book`, whose idle connections end with `drain`.
-    pub fn new(inner: Arc<A>, book: Arc<ConnectionBook>, drain: Drain) -> Self {
-        Self { inner, book, drain }
+    /// `inner` behind the caps of `book`, whose idle connections end with `drain`; `pulse` learns where they are served.
+    pub fn new(inner: Arc<A>, book: Arc<ConnectionBook>, drain: Drain, pulse: Pulse) -> Self {
+        Self {
+            inner,
+            book,
+            drain,
+            pulse,
+        }
     }
 
     /// The connections that are open.
@@ -249,6 +256,7 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Guarded<A> {
             .as_ref()
             .and_then(|digest| digest.peer_addr()?.as_inet().copied());
         let seat = self.book.admit(peer)?;
+        self.pulse.is_here();
         let (guarded, shutdown) = (Arc::clone(self), shutdown.clone());
         // In a task of its own: Pingora's would carry the handshake's state along.
         tokio::spawn(async move {

@@ -164,6 +164,9 @@ impl<'a> Wait<'a> {
         let span = self.ends.span();
         let began = self.ends.race(client, pin!(self.reader.start())).await;
         end_span(span, &began);
+        if self.source == Source::Joined {
+            self.ends.admitted.along.trace.joined(self.reader.span());
+        }
         began
     }
 

@@ -10,12 +10,14 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::process::arrival::Predecessor;
-use crate::process::manager;
+use crate::process::{Pulse, manager};
 
 /// A service that starts after those that it waits for.
 pub struct Herald {
     /// The watchdog's clock.
     pub clock: Arc<dyn Clock>,
+    /// What keeps the watchdog quiet.
+    pub pulse: Pulse,
     /// Turns true once the process can be told to end.
     pub ready: watch::Receiver<bool>,
     /// Whose place is taken, if anybody's.
@@ -32,6 +34,6 @@ impl BackgroundService for Herald {
             predecessor.ready();
         }
         manager::ready();
-        manager::keep_watchdog_quiet(&*self.clock).await;
+        manager::keep_watchdog_quiet(&*self.clock, &self.pulse).await;
     }
 }

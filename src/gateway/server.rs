@@ -114,7 +114,7 @@ pub fn app(state: &Arc<State>, settings: &ServerSettings, conf: ServerConf) -> G
     options.h2_idle_timeout = Some(H2_IDLE_TIMEOUT);
     proxy.server_options = Some(options);
     let connections = Arc::new(Connections::new(proxy, gateway));
-    Guarded::new(connections, book, state.drain.clone())
+    Guarded::new(connections, book, state.drain.clone(), state.pulse.clone())
 }
 
 /// What every request shares, for a process that serves `snapshot`.
@@ -167,7 +167,12 @@ pub fn state_with(
     Ok(State::new(
         snapshot,
         Parts {
-            fetch: Fetch::new(options, IDLE_UPSTREAM_CONNECTIONS_MAX, Arc::clone(&clock)),
+            fetch: Fetch::new(
+                options,
+                IDLE_UPSTREAM_CONNECTIONS_MAX,
+                Arc::clone(&clock),
+                metrics.hub.answers.clone(),
+            ),
             clock,
             metrics: Arc::new(metrics),
             request_ids: RequestIds::new(start),
@@ -296,6 +301,7 @@ fn serve(
     let herald = Herald {
         ready: ready.subscribe(),
         clock: Arc::clone(&state.clock),
+        pulse: state.pulse.clone(),
         predecessor,
     };
     server

@@ -114,6 +114,15 @@ impl Gateway {
         }
     }
 
+    /// What a client is told where the upstream did not answer.
+    fn unanswered(&self, error: &Error, ctx: &RequestContext) -> Refusal {
+        let refused = refusal(error);
+        if ctx.permitted().is_some() && !ctx.refetch {
+            self.state.metrics.hub.answers.failed(refused.code);
+        }
+        refused
+    }
+
     async fn answer_here(
         &self,
         session: &mut ServerSession,
@@ -202,7 +211,7 @@ impl Gateway {
         }
         // Pingora closes the connection after any error of its proxying, whatever is returned here.
         session.set_keepalive(None);
-        let refused = ctx.refusal.take().unwrap_or_else(|| refusal(error));
+        let refused = ctx.refusal.take().unwrap_or_else(|| self.unanswered(error, ctx));
         std::mem::take(&mut ctx.upstream_span).end_with((!ctx.refetch).then_some(&refused));
         let stage = std::mem::take(&mut ctx.stage);
         let reply = Reply::to(ctx, &self.state);
@@ -332,7 +341,8 @@ impl ProxyHttp for Gateway {
         upstream_response: &mut ResponseHeader,
         ctx: &mut RequestContext,
     ) -> pingora_core::Result<()> {
-        ctx.upstream_span.answered(upstream_response.status.as_u16());
+        let status = upstream_response.status.as_u16();
+        ctx.upstream_span.answered(status);
         let Some(admitted) = ctx.permitted() else {
             return Ok(());
         };
@@ -345,6 +355,7 @@ impl ProxyHttp for Gateway {
             ctx.refetch = true;
             return Err(Error::explain(ErrorType::InvalidHTTPHeader, "an encoded answer").into_up());
         }
+        self.state.metrics.hub.answers.answered(status);
         let reply = Reply::to(ctx, &self.state);
         match answer::relabel(upstream_response, admitted, &reply) {
             Ok(head) => *upstream_response = head,

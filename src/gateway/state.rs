@@ -21,6 +21,7 @@ use crate::hub::fetch::SharedFetch;
 use crate::hub::{Fetch, Hub, LoadSettings, Upstream};
 use crate::journal::Journal;
 use crate::limits::{LimitSettings, Limits};
+use crate::process::Pulse;
 use crate::reload::Standing;
 use crate::revocation::{Operators, Revocations};
 use crate::tenant::{Snapshot, Tenant};
@@ -122,6 +123,8 @@ pub struct State {
     standing: Mutex<Standing>,
     /// Whether the process is going away.
     pub drain: Drain,
+    /// Whether connections are still served.
+    pub pulse: Pulse,
     /// The clocks.
     pub clock: Arc<dyn Clock>,
     /// The registry.
@@ -192,6 +195,7 @@ impl State {
             replacements: watch::Sender::new(()),
             standing: Mutex::default(),
             drain: Drain::default(),
+            pulse: Pulse::default(),
             clock,
             nowhere: metrics.decisions.route(None, Asked::Nothing, &"".into()),
             metrics,

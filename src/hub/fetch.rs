@@ -13,6 +13,7 @@ use shapegate_core::code::{Code, Refusal};
 use shapegate_core::request::Verb;
 use shapegate_core::upstream::UpstreamRequest;
 
+use super::answers::AnswerMetrics;
 use super::upstream::{Along, READ_TIMEOUT, Upstream, WRITE_TIMEOUT};
 use super::wire::pool::{Pool, PoolKey};
 use super::wire::{Connection, WireError};
@@ -26,6 +27,8 @@ const ADDRESSES_TRIED_MAX: usize = 2;
 pub struct Fetch {
     connector: TransportConnector,
     pool: Arc<Pool>,
+    clock: Arc<dyn Clock>,
+    metrics: AnswerMetrics,
 }
 
 /// An upstream's answer: its header, and its body still to be read. In a box, as it is handed on.
@@ -43,10 +46,17 @@ pub struct Fetched {
 
 impl Fetch {
     /// Fetches that keep at most `idle_connections_max` connections for later.
-    pub fn new(options: ConnectorOptions, idle_connections_max: usize, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        options: ConnectorOptions,
+        idle_connections_max: usize,
+        clock: Arc<dyn Clock>,
+        metrics: AnswerMetrics,
+    ) -> Self {
         Self {
             connector: TransportConnector::new(Some(options)),
-            pool: Pool::new(clock, idle_connections_max),
+            pool: Pool::new(Arc::clone(&clock), idle_connections_max),
+            clock,
+            metrics,
         }
     }
 
@@ -63,18 +73,43 @@ impl Fetch {
         along: &Along,
         silence_max: Duration,
     ) -> Result<Box<Fetched>, Refusal> {
-        let mut span = upstream.span(request, along);
+        let span = upstream.span(request, along);
+        self.ask_within(span, upstream, request, along, silence_max).await
+    }
+
+    /// The same, told as `span`.
+    ///
+    /// # Errors
+    /// As [`Fetch::ask`].
+    pub async fn ask_within(
+        &self,
+        mut span: OpenSpan,
+        upstream: &Upstream,
+        request: &UpstreamRequest,
+        along: &Along,
+        silence_max: Duration,
+    ) -> Result<Box<Fetched>, Refusal> {
         let context = span.context();
         let wire = || upstream.wire(request, along, context);
         let bodyless = request.verb() == Verb::Head;
         let silence_max = silence_max.min(READ_TIMEOUT);
         let exchange = self.exchange(upstream, &wire, bodyless, silence_max);
-        let mut fetched = exchange.await.inspect_err(|refusal| span.fail(refusal))?;
-        span.answered(fetched.head.status.as_u16());
+        let began = self.clock.now().monotonic;
+        let failed = |refusal: &Refusal| self.metrics.failed(refusal.code);
+        let exchanged = exchange.await.inspect_err(failed);
+        let mut fetched = exchanged.inspect_err(|refusal| span.fail(refusal))?;
+        if !request.waits() {
+            self.metrics.took(began.until(self.clock.now().monotonic));
+        }
+        let status = fetched.head.status.as_u16();
+        span.answered(status);
         fetched.span = span;
         if is_encoded(&fetched.head) {
-            Box::pin(fetched.judge_encoding(upstream)).await?;
+            Box::pin(fetched.judge_encoding(upstream))
+                .await
+                .inspect_err(failed)?;
         }
+        self.metrics.answered(status);
         Ok(fetched)
     }
 

@@ -67,7 +67,10 @@ impl Errand {
     /// Fetches, and fills with what comes; to be dropped when nobody reads any more.
     pub async fn run(mut self: Box<Self>, fetch: &Fetch, clock: &dyn Clock, filler: &mut Filler) -> Filled {
         self.along.if_none_match = self.keeping.as_ref().and_then(Keeping::condition);
-        let asking = fetch.ask(&self.upstream, &self.request, &self.along, self.silence_max);
+        let span = self.upstream.span(&self.request, &self.along);
+        filler.is_told_as(&span);
+        let (upstream, silence_max) = (&self.upstream, self.silence_max);
+        let asking = fetch.ask_within(span, upstream, &self.request, &self.along, silence_max);
         let filled = match asking.await {
             // In a box of its own: what reads a body is four times what waits for a header.
             Ok(fetched) => Box::pin(self.fill(fetch, clock, fetched, filler)).await,

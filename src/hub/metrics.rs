@@ -3,6 +3,8 @@
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use shapegate_core::coding::Coding;
 
+use super::answers::AnswerMetrics;
+
 /// What the hub counts. Clones count into the same.
 #[derive(Clone, Debug)]
 pub struct HubMetrics {
@@ -33,6 +35,8 @@ pub struct HubMetrics {
     pub shed: IntCounterVec,
     /// 409s of upstreams.
     pub must_refetch: IntCounter,
+    /// What upstreams answer.
+    pub answers: AnswerMetrics,
     encodings: ByCoding,
     encoded: ByCoding,
 }
@@ -93,6 +97,7 @@ impl HubMetrics {
             shed.with_label_values(&[effort]);
         }
         Ok(Self {
+            answers: AnswerMetrics::new()?,
             shed,
             joined: asked.with_label_values(&["joined"]),
             hits: asked.with_label_values(&["hit"]),
@@ -142,6 +147,7 @@ impl HubMetrics {
     /// # Errors
     /// When a name is taken: a fault of this file.
     pub fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+        self.answers.register(registry)?;
         registry.register(Box::new(self.asked.clone()))?;
         registry.register(Box::new(self.fetches_total.clone()))?;
         registry.register(Box::new(self.fetches.clone()))?;

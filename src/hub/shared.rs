@@ -22,6 +22,7 @@ use super::head::Head;
 use super::lineage::Lineage;
 use super::room::Room;
 use super::stream::EVENT_BYTES_MAX;
+use crate::traces::SpanContext;
 
 /// The largest answer that is kept whole, in bytes: above Electric's chunk of about 10 MB.
 pub const ANSWER_BYTES_MAX: usize = 12 * 1024 * 1024;
@@ -158,6 +159,8 @@ pub(super) struct Shared {
     room: Room,
     /// Of which shape it is, and the generation of that shape that it is of as far as is known.
     of: OnceLock<(Arc<Lineage>, AtomicU64)>,
+    /// The span of the fetch, if that is recorded.
+    span: OnceLock<SpanContext>,
 }
 
 impl Shared {
@@ -169,6 +172,7 @@ impl Shared {
             read_on: Notify::new(),
             room,
             of: OnceLock::new(),
+            span: OnceLock::new(),
         })
     }
 

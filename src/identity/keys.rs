@@ -88,7 +88,7 @@ impl fmt::Debug for KeySource {
             Self::Pem { algorithm, .. } => ("Pem", Some(*algorithm)),
             Self::Jwk { algorithm, .. } => ("Jwk", *algorithm),
             Self::Jwks { .. } => ("Jwks", None),
-            Self::Remote(_) => ("Remote", None),
+            Self::Remote(source) => return source.fmt(f),
         };
         f.debug_struct(kind)
             .field("algorithm", &algorithm)

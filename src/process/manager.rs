@@ -7,6 +7,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use shapegate_core::time::Monotonic;
 
+use super::pulse::Pulse;
 use crate::clock::Clock;
 
 fn tell(states: &[NotifyState<'_>]) {
@@ -33,13 +34,15 @@ pub fn main_process_is(id: u32) {
     tell(&[NotifyState::MainPid(id), NotifyState::Status("serving")]);
 }
 
-/// Says as often as the service manager wants to hear it that the runtime on which this runs still makes progress.
-pub async fn keep_watchdog_quiet(clock: &dyn Clock) {
+/// Says as often as the service manager wants to hear it that requests are still served, and nothing while the threads
+/// that serve them stand still.
+pub async fn keep_watchdog_quiet(clock: &dyn Clock, pulse: &Pulse) {
     let Some(limit) = sd_notify::watchdog_enabled() else {
         return std::future::pending().await;
     };
     let interval = (limit / 2).max(Duration::from_millis(10));
     loop {
+        pulse.beat().await;
         tell(&[NotifyState::Watchdog]);
         let next = Monotonic(clock.now().monotonic.0 + interval);
         clock.sleep_until(next).await;

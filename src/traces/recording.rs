@@ -246,6 +246,11 @@ impl Trace {
         self.tell(|server| server.set("shapegate.hub", outcome));
     }
 
+    /// It got the answer of a fetch of another's, if that is recorded.
+    pub fn joined(&self, fetch: Option<SpanContext>) {
+        self.tell(|server| server.links.extend(fetch));
+    }
+
     /// It is over.
     pub fn end(&self, ended: &Ended<'_>) {
         let Self::Recorded(recording) = self else { return };

@@ -42,7 +42,11 @@ pub struct CollectorSettings {
 
 impl fmt::Debug for CollectorSettings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "CollectorSettings({})", self.url)
+        formatter
+            .debug_struct("CollectorSettings")
+            .field("url", &self.url)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
     }
 }
 

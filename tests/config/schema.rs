@@ -8,10 +8,8 @@ mod witness;
 use crate::support::{Given, load_in};
 use place::{Place, Places, Step};
 use serde_json::Value;
-use shapegate::authorizer::IDS_DEFAULT;
 use shapegate::config::yaml::Kind;
-use shapegate::config::{LIFETIME_MAX_DEFAULT, SchemaOf, read_duration, schema};
-use shapegate::identity::remote::STALE_MAX_DEFAULT;
+use shapegate::config::{SchemaOf, schema};
 use std::collections::{BTreeMap, BTreeSet};
 use witness::{Said, Witness, json_of, witnesses};
 
@@ -258,40 +256,21 @@ fn numbers_have_the_same_bounds() {
     assert!(compared.len() >= 8, "{compared:?}");
 }
 
-/// Keys whose defaults `check --print` does not fill in.
-const NOT_PRINTED: [&str; 16] = [
-    "jwks_stale_max",
-    "lifetime_max",
-    "insecure_allow_private_addresses",
-    "insecure_allow_http",
-    "type",
-    "encoding",
-    "auth",
-    "query",
-    "claims",
-    "headers",
-    "anonymous",
-    "copy_headers",
-    "consistency",
-    "limit",
-    "issuers",
-    "log",
-];
+/// What nothing shows: the bytes of a secret. [`a_secret_is_text_where_nothing_else_is_said`] does.
+const UNSEEN: (&str, &str) = ("#/$defs/verifyingKey", "encoding");
 
 #[test]
-fn a_default_that_is_written_changes_nothing() {
+fn a_default_that_is_written_changes_nothing_and_another_value_does() {
     let places = places();
-    // Whether it was shown of each that there is.
-    let mut shown: BTreeMap<(String, String), bool> = BTreeMap::new();
+    // Of each that there is, whether it was shown that its default changes nothing, and that something else does.
+    let mut shown: BTreeMap<(String, String), [bool; 2]> = BTreeMap::new();
     let mut different = Vec::new();
     for witness in &witnesses() {
-        if witness.printed(&witness.node).is_none() {
-            continue;
-        }
+        let as_it_is = witness.checked(&witness.node);
         for place in places.of_witness(witness) {
             for (key, default) in places.defaults(&place.schema) {
                 let is_shown = shown.entry((place.schema.clone(), key.clone())).or_default();
-                if *is_shown {
+                if *is_shown == [true; 2] {
                     continue;
                 }
                 let without = witness.changed(&place.path, |node| witness::remove(node, &key));
@@ -299,24 +278,46 @@ fn a_default_that_is_written_changes_nothing() {
                     witness::remove(node, &key);
                     witness::insert(node, &key, &default);
                 });
-                // Keys that are written come first.
-                let printed = |node| witness.printed(node).map(|text| json_of(&witness::parsed(&text)));
-                let Some(with) = printed(&with) else { continue };
-                if printed(&without).as_ref() != Some(&with) && !NOT_PRINTED.contains(&key.as_str()) {
+                let (without, with) = (witness.checked(&without), witness.checked(&with));
+                if without.is_none() || with.is_none() {
+                    continue;
+                }
+                if without != with {
                     different.push(format!("{key} at {:?} of {}", place.path, witness.name));
                 }
-                *is_shown = true;
+                let tells = as_it_is != without;
+                *is_shown = [true, is_shown[1] || tells];
             }
         }
     }
     assert_eq!(different, [""; 0]);
-    let stale_max = places.at("#/$defs/jwt/properties/jwks_stale_max")["default"].as_str();
-    assert_eq!(stale_max.and_then(read_duration), Some(STALE_MAX_DEFAULT));
-    let lifetime_max = places.at("#/$defs/shapeTokenIssuer/properties/lifetime_max")["default"].as_str();
-    assert_eq!(lifetime_max.and_then(read_duration), Some(LIFETIME_MAX_DEFAULT));
-    assert_eq!(places.at("#/$defs/idsMax")["default"], IDS_DEFAULT);
-    let never: Vec<_> = shown.iter().filter(|(_, is_shown)| !**is_shown).collect();
-    assert!(never.is_empty() && shown.len() > 30, "{never:?} of {shown:?}");
+    shown.retain(|(schema, key), is_shown| (&**schema, &**key) != UNSEEN || !is_shown[0]);
+    let not: Vec<_> = shown
+        .iter()
+        .filter(|(_, is_shown)| **is_shown != [true; 2])
+        .collect();
+    assert!(not.is_empty() && shown.len() > 60, "{not:#?} of {}", shown.len());
+}
+
+#[test]
+fn a_secret_is_text_where_nothing_else_is_said() {
+    let with = |encoding: &str| {
+        // Of base64, these would be 24 bytes, and too few.
+        let key = format!("{{ alg: HS256, secret: {{ env: TEXT }}{encoding} }}");
+        let text = format!(
+            "electric: {{ url: http://x, secret: {{ env: ELECTRIC_SECRET }} }}\n\
+             identity: [ {{ jwt: {{ issuer: acme, audience: sync, keys: [ {key} ] }} }} ]\n\
+             shapes: {{ users: {{ table: users, columns: all, rules: [ {{ rows: all }} ] }} }}\n"
+        );
+        let given = Given::new().variable("TEXT", "0123456789abcdef0123456789abcdef");
+        load_in(&text, &given).is_ok()
+    };
+    assert_eq!(
+        places().at("#/$defs/verifyingKey/properties/encoding")["default"],
+        "text"
+    );
+    assert!(with("") && with(", encoding: text"));
+    assert!(!with(", encoding: base64") && !with(", encoding: base64url"));
 }
 
 #[test]

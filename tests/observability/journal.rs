@@ -31,6 +31,11 @@ pub struct Logged {
 
 impl Logged {
     pub async fn start(more: &str) -> Self {
+        Self::of(more, &format!("{IDENTITY}{SHAPES}")).await
+    }
+
+    /// With these keys before and after `logs`.
+    pub async fn of(more: &str, rest: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str| folder.path().join(name).display().to_string();
         let logs = format!(
@@ -38,7 +43,7 @@ impl Logged {
             file("access"),
             file("decisions")
         );
-        let gateway = Gateway::start(&format!("{logs}{more}{IDENTITY}{SHAPES}")).await;
+        let gateway = Gateway::start(&format!("{logs}{more}{rest}")).await;
         Self { gateway, folder }
     }
 

@@ -56,6 +56,10 @@ async fn it_is_told_when_the_process_is_ready_lives_and_stops() {
     manager.until_heard("READY=1").await;
     manager.until_heard("WATCHDOG=1").await;
     assert_eq!(manager.heard[0], "READY=1", "{:?}", manager.heard);
+    // From the first connection on, it is those threads that must live.
+    assert_eq!(program.get(TARGET, Some(&member(1))).await.status, 200);
+    manager.heard.clear();
+    manager.until_heard("WATCHDOG=1").await;
     manager.heard.clear();
     manager.until_heard("WATCHDOG=1").await;
     assert!(!manager.heard.iter().any(|line| line.starts_with("STOPPING")));

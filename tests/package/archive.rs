@@ -118,6 +118,8 @@ fn has_everything_and_nothing_of_where_it_was_made(release: &Release) {
         "LICENSE",
         "README.md",
         "CHANGELOG.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
     ] {
         assert!(fs::metadata(at(name)).unwrap().len() > 0, "{name} is empty");
     }

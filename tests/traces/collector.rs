@@ -11,8 +11,9 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message as _;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 /// What came in one request.
 #[derive(Clone, Debug)]
@@ -52,7 +53,7 @@ pub struct Told {
     pub kind: &'static str,
     pub failed: bool,
     pub attributes: HashMap<String, String>,
-    #[allow(dead_code, reason = "shown where a test fails")]
+    /// Trace and span of each.
     pub links: Vec<(String, String)>,
     pub state: String,
     pub start: u64,
@@ -136,23 +137,38 @@ struct Inner {
 /// The collector; it ends with the test.
 pub struct Collector {
     pub address: SocketAddr,
+    scheme: &'static str,
     inner: Arc<Inner>,
 }
 
 impl Collector {
     pub async fn start() -> Self {
+        Self::listen(None).await
+    }
+
+    /// One that speaks TLS alone.
+    pub async fn over_tls(config: rustls::ServerConfig) -> Self {
+        Self::listen(Some(TlsAcceptor::from(Arc::new(config)))).await
+    }
+
+    async fn listen(tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let inner = Arc::new(Inner {
             says: Mutex::new(vec![Say::Body(Vec::new())]),
             exports: Mutex::default(),
         });
-        tokio::spawn(serve(listener, Arc::clone(&inner)));
-        Self { address, inner }
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        tokio::spawn(serve(listener, tls, Arc::clone(&inner)));
+        Self {
+            address,
+            scheme,
+            inner,
+        }
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// Says this in turn, and the last of it for ever.
@@ -178,13 +194,24 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn serve(listener: TcpListener, inner: Arc<Inner>) {
+async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, inner: Arc<Inner>) {
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(converse(stream, Arc::clone(&inner)));
+        let (tls, inner) = (tls.clone(), Arc::clone(&inner));
+        tokio::spawn(async move {
+            match tls {
+                None => converse(stream, inner).await,
+                // Who does not trust it says so and leaves.
+                Some(tls) => {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        converse(stream, inner).await;
+                    }
+                }
+            }
+        });
     }
 }
 
-async fn converse(mut stream: TcpStream, inner: Arc<Inner>) {
+async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, inner: Arc<Inner>) {
     let mut buffer = Vec::new();
     while let Some(export) = read(&mut stream, &mut buffer).await {
         let say = {
@@ -220,7 +247,7 @@ async fn converse(mut stream: TcpStream, inner: Arc<Inner>) {
     }
 }
 
-async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Export> {
+async fn read(stream: &mut (impl AsyncRead + Unpin), buffer: &mut Vec<u8>) -> Option<Export> {
     let end = loop {
         if let Some(at) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
             break at;

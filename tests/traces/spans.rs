@@ -289,12 +289,63 @@ async fn who_joins_a_wait_has_a_wait_and_no_upstream_request_of_his_own() {
             ("internal", Some("answer"))
         );
         let asks = mine.iter().filter(|part| part.kind == "client").count();
-        assert_eq!(
-            asks,
-            usize::from(span.get("shapegate.hub") == Some("miss")),
-            "{mine:#?}"
-        );
+        let is_first = span.get("shapegate.hub") == Some("miss");
+        assert_eq!(asks, usize::from(is_first), "{mine:#?}");
+        let fetch = spans
+            .iter()
+            .find(|part| part.parent == servers[1].id && part.kind == "client")
+            .unwrap();
+        let link = (!is_first).then(|| (fetch.trace.clone(), fetch.id.clone()));
+        assert_eq!(span.links, Vec::from_iter(link), "whose answer it was");
     }
+    assert!(
+        spans
+            .iter()
+            .all(|span| span.kind == "server" || span.links.is_empty())
+    );
+}
+
+#[tokio::test]
+async fn who_joins_what_nobody_records_has_no_link_to_it_and_who_leaves_before_has_one() {
+    let trusting = "server: { trusted_proxies: [127.0.0.1] }\n";
+    let world = World::with("sample_ratio: 0, sampled_flag: trusted_proxies", trusting).await;
+    let sampled = |flags: &str| format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
+    let poll = live(&world.get(USERS, Some(&admin())).await);
+    let ask = async |target: &str, flags: &str, held: i64| {
+        let mut client = world.gateway.connect().await;
+        let bytes = request(
+            "GET",
+            target,
+            Some(&admin()),
+            &[("traceparent", &*sampled(flags))],
+            "",
+        );
+        client.send(bytes).await;
+        until("it waits", || world.gateway.state.metrics.held.get() == held).await;
+        client
+    };
+    let unrecorded = ask(&poll, "00", 1).await;
+    until("it is asked", || world.gateway.origin.waiting() == 1).await;
+    let joining = ask(&poll, "01", 2).await;
+    let another = format!("{poll}&cache-buster=another");
+    let recorded = ask(&another, "01", 3).await;
+    until("it is asked", || world.gateway.origin.waiting() == 2).await;
+    let leaving = ask(&another, "01", 4).await;
+    drop((joining, leaving));
+    until("they left", || world.gateway.state.metrics.held.get() == 2).await;
+    drop((unrecorded, recorded));
+    let spans = world.spans().await;
+    let fetch = only(&spans, "client");
+    let mut links: Vec<_> = spans
+        .iter()
+        .filter(|span| span.kind == "server")
+        .map(|span| span.links.clone())
+        .collect();
+    links.sort();
+    assert_eq!(
+        links,
+        [vec![], vec![], vec![(fetch.trace.clone(), fetch.id.clone())]]
+    );
 }
 
 #[tokio::test]

@@ -56,6 +56,16 @@ impl World {
         Self::before(origin(), traces, rest, clock).await
     }
 
+    /// With a collector that is there already, and these keys beside its URL.
+    pub async fn telling(collector: Collector, otlp: &str, clock: Arc<dyn Clock>) -> Self {
+        let traces = traces_with(&collector.url(), otlp, "sample_ratio: 1");
+        let origin = origin();
+        let url = origin.url();
+        let rest = format!("{traces}{IDENTITY}{SHAPES}");
+        let gateway = Gateway::before_url(origin, url, &rest, clock).await;
+        Self { gateway, collector }
+    }
+
     async fn before(origin: Origin, traces: &str, rest: &str, clock: Arc<dyn Clock>) -> Self {
         let url = origin.url();
         let collector = Collector::start().await;
@@ -135,7 +145,11 @@ impl World {
 }
 
 fn traces_to(url: &str, more: &str) -> String {
-    format!("traces: {{ otlp: {{ url: '{url}' }}, {more} }}\n")
+    traces_with(url, "", more)
+}
+
+fn traces_with(url: &str, otlp: &str, more: &str) -> String {
+    format!("traces: {{ otlp: {{ url: '{url}', {otlp} }}, {more} }}\n")
 }
 
 /// The only span of a kind.

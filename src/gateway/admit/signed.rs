@@ -80,6 +80,7 @@ pub(super) async fn judge(
         }
     };
     require_good(state, tenant, Some(token.credential()), now)?;
-    let allowed = verifier.decide(&token, &asked, now)?;
+    let decided = verifier.decide(&token, &asked, now);
+    let allowed = decided.map_err(|refusal| refusal.about(token.credential()))?;
     Ok((asked, allowed, token))
 }

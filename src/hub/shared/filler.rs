@@ -12,6 +12,7 @@ use crate::hub::head::Head;
 use crate::hub::lineage::Lineage;
 use crate::hub::stream::{Events, Partial};
 use crate::hub::underway::Listing;
+use crate::traces::OpenSpan;
 
 /// The one who fills. Dropped before the end, it breaks the answer off for all who read.
 pub struct Filler {
@@ -45,6 +46,14 @@ impl Filler {
         let generation = AtomicU64::new(lineage.generation());
         // Told once, before anything is fetched.
         drop(self.shared.of.set((Arc::clone(lineage), generation)));
+    }
+
+    /// Tells what traces know the fetch by.
+    pub(in crate::hub) fn is_told_as(&self, span: &OpenSpan) {
+        if let Some(span) = span.context() {
+            // Told once, before anything is fetched.
+            _ = self.shared.span.set(span);
+        }
     }
 
     /// Tells of which generation of its shape the answer is.

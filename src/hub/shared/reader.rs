@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::{End, Progress, Shared};
 use crate::hub::cache::Stored;
 use crate::hub::head::Head;
+use crate::traces::SpanContext;
 
 /// How much of a large event a reader gets at once, in bytes: between two parts it is seen who must end.
 const PART_BYTES_MAX: usize = 256 * 1024;
@@ -85,6 +86,11 @@ impl Reader {
             }
             self.changed().await;
         }
+    }
+
+    /// The span of the fetch, if it has begun and is recorded.
+    pub fn span(&self) -> Option<SpanContext> {
+        self.shared.span.get().copied()
     }
 
     /// The next piece of the body; none at its end. Nothing is lost when the wait for it is given up.

@@ -72,6 +72,8 @@ impl fmt::Debug for RemoteSource {
             .debug_struct("RemoteSource")
             .field("location", &self.location)
             .field("stale_max", &self.stale_max)
+            .field("allow_private_addresses", &self.allow_private_addresses)
+            .field("allow_http", &self.allow_http)
             .finish_non_exhaustive()
     }
 }

@@ -132,12 +132,7 @@ impl Witness {
         };
         match self.reader {
             Reader::Configuration => errors(load_in(&text, &GIVEN)),
-            Reader::ApiKeys => {
-                const ASKS: &str = "electric: { url: http://x, secret: { env: ELECTRIC_SECRET } }\n\
-                    identity: [ { api_keys: { file: keys.yaml } } ]\n\
-                    shapes: { users: { table: users, columns: all, rules: [ { rows: all } ] } }\n";
-                errors(load_in(ASKS, &given(&text)))
-            }
+            Reader::ApiKeys => errors(load_in(ASKS_FOR_KEYS, &given(&text))),
             Reader::Revocations => {
                 let read = revocations_of(Path::new("revoked.yaml"), text.into_bytes());
                 read.map_or_else(whole, |_| Vec::new())
@@ -152,6 +147,39 @@ impl Witness {
             Reader::ApiKeys | Reader::Revocations => None,
         }
     }
+
+    /// Everything that it comes to but the places where it is written, if it is right.
+    pub(super) fn checked(&self, node: &Node) -> Option<String> {
+        let text = text_of(node);
+        let told = match self.reader {
+            Reader::Configuration => format!("{:?}", load_in(&text, &GIVEN).ok()?.config),
+            Reader::ApiKeys => format!("{:?}", load_in(ASKS_FOR_KEYS, &given(&text)).ok()?.config),
+            Reader::Revocations => format!(
+                "{:?}",
+                revocations_of(Path::new("revoked.yaml"), text.into_bytes()).ok()?
+            ),
+        };
+        Some(without_spans(&told))
+    }
+}
+
+/// A configuration that reads a file of keys.
+const ASKS_FOR_KEYS: &str = "electric: { url: http://x, secret: { env: ELECTRIC_SECRET } }
+identity: [ { api_keys: { file: keys.yaml } } ]
+shapes: { users: { table: users, columns: all, rules: [ { rows: all } ] } }
+";
+
+/// Without what tells one place from another.
+fn without_spans(told: &str) -> String {
+    let mut parts = told.split("Span { ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |mut kept, part| {
+        let (place, rest) = part.split_once('}').unwrap();
+        assert!(place.starts_with("source: SourceId("), "{place}");
+        kept.push_str("Span");
+        kept.push_str(rest);
+        kept
+    })
 }
 
 fn errors<T>(read: Result<T, shapegate::config::Problems>) -> Vec<Said> {
