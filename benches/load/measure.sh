@@ -114,6 +114,9 @@ measure_memory() {
     free_ports
     start_haproxy
     hold haproxy haproxy "${port[HAPROXY_HS256]}" "/v1/shape?table=users&$live"
+    end haproxy
+    # Anew, as it would use once more what it has given to the others.
+    start_haproxy
     hold haproxy_h2 haproxy "${port[HAPROXY_H2]}" "/v1/shape?table=users&$live" node benches/load/hold2.js
     end haproxy
     start_node
