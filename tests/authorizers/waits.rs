@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use shapegate_origin::{Fault, Misbehaviour};
 
 use crate::fake::Say;
 use crate::support::gateway::get;
@@ -57,6 +58,20 @@ async fn a_poll_ends_with_nothing_new_when_the_answer_behind_it_ends_and_the_nex
         403,
         "forbidden",
     );
+}
+
+#[tokio::test]
+async fn a_snapshot_that_takes_longer_than_the_answer_behind_it_holds_is_no_fault_of_the_credential() {
+    let world = World::http(allow(), ", ttl: 15s", ALL).await;
+    let stalls = Misbehaviour::always(Fault::Stall);
+    world.gateway.origin.misbehave(stalls);
+    let mut client = world.gateway.connect().await;
+    client.send(get(FIRST, Some(&bob()))).await;
+    until("it is asked for", || world.gateway.origin.received().len() == 1).await;
+    world.clock.advance(Duration::from_secs(15));
+    let answer = soon(client.answer()).await.unwrap();
+    refused(&answer, 504, "upstream_timeout");
+    assert_eq!(answer.header("www-authenticate"), None);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use shapegate_core::code::{Code, Refusal};
+use shapegate_core::time::Until;
 use tokio::sync::watch;
 
 use super::Client;
@@ -113,11 +114,23 @@ impl<'a> Ends<'a> {
             (Early::Drain, _) => Refusal::new(Code::Draining, "The gateway is going away."),
             // As the next request with it, which a new credential helps or does not.
             (Early::Permission, Some(Lapse::Refused(refusal))) => Refusal::clone(refusal),
+            (Early::Permission, _) if self.outlasts_what_was_decided() => Refusal::new(
+                Code::UpstreamTimeout,
+                "The upstream took longer than what was decided holds.",
+            ),
             (Early::Permission, _) => Refusal::new(
                 Code::TokenExpired,
                 "The credential ended while the answer was awaited.",
             ),
         }
+    }
+
+    /// Whether the time is over of what authorisers said, and that of the credential is not.
+    fn outlasts_what_was_decided(&self) -> bool {
+        let now = self.state.clock.now();
+        let is_over = |until: Option<Until>| until.is_some_and(|until| until.is_over(now));
+        let credential_until = self.admitted.permit.allowed().credential_until();
+        is_over(self.admitted.until) && !is_over(credential_until)
     }
 
     /// Tells of what took the permission away, where judging anew did.
