@@ -61,7 +61,7 @@ impl Replacement {
     }
 }
 
-/// A request's context.
+/// A request's context. What few requests come to is in boxes: those who wait keep it.
 pub struct RequestContext {
     /// How far it has come.
     pub stage: Stage,
@@ -72,9 +72,9 @@ pub struct RequestContext {
     /// What its answer grants to the page that asked.
     pub cors: CorsGrant,
     /// Why an upstream's answer is not passed on.
-    pub refusal: Option<Refusal>,
+    pub refusal: Option<Box<Refusal>>,
     /// What replaces an upstream's body.
-    pub replacement: Option<Replacement>,
+    pub replacement: Option<Box<Replacement>>,
     /// What whoever asks goes by.
     pub credential: Option<Arc<Credential>>,
     /// The epoch of revocations in which it came.

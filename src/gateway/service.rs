@@ -211,7 +211,8 @@ impl Gateway {
         }
         // Pingora closes the connection after any error of its proxying, whatever is returned here.
         session.set_keepalive(None);
-        let refused = ctx.refusal.take().unwrap_or_else(|| self.unanswered(error, ctx));
+        let refused = ctx.refusal.take();
+        let refused = refused.map_or_else(|| self.unanswered(error, ctx), |refused| *refused);
         std::mem::take(&mut ctx.upstream_span).end_with((!ctx.refetch).then_some(&refused));
         let stage = std::mem::take(&mut ctx.stage);
         let reply = Reply::to(ctx, &self.state);
@@ -284,7 +285,7 @@ impl ProxyHttp for Gateway {
         };
         let left = admitted.until.map_or(READ_TIMEOUT, |until| until.left(now));
         admitted.upstream.peer(left).map_err(|refused| {
-            ctx.refusal = Some(refused);
+            ctx.refusal = Some(Box::new(refused));
             Error::explain(ErrorType::ConnectError, "no address").into_up()
         })
     }
@@ -347,7 +348,7 @@ impl ProxyHttp for Gateway {
             return Ok(());
         };
         if let Some(revoked) = revocation(&self.state, admitted) {
-            ctx.refusal = Some(revoked);
+            ctx.refusal = Some(Box::new(revoked));
             return Err(Error::explain(ErrorType::ConnectionClosed, "revoked meanwhile").into_up());
         }
         if is_encoded(upstream_response) {
@@ -361,10 +362,10 @@ impl ProxyHttp for Gateway {
             Ok(head) => *upstream_response = head,
             Err(refusal) if answer::has_body(upstream_response, session.req_header()) => {
                 *upstream_response = answer::refusal_head_chunked(&refusal, &reply);
-                ctx.replacement = Some(Replacement::of(refusal));
+                ctx.replacement = Some(Box::new(Replacement::of(refusal)));
             }
             Err(refusal) => {
-                ctx.refusal = Some(refusal);
+                ctx.refusal = Some(Box::new(refusal));
                 return Err(
                     Error::explain(ErrorType::InvalidHTTPHeader, "not an answer to pass on").into_up(),
                 );
